@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+# No sanitizer: the workers are ordinary programs under a preloaded library. -fno-builtin: their copies must call libc,
+# through the PLT, as those of a program with variable sizes do.
+pkglibexec_PROGRAMS += %D%/zio-bench
+%C%_zio_bench_SOURCES = \
+	%D%/bench.h \
+	%D%/main.c \
+	%D%/opts.c %D%/opts.h \
+	%D%/env.c %D%/env.h \
+	%D%/guard.c %D%/guard.h \
+	%D%/measure.c %D%/measure.h \
+	%D%/result.c %D%/result.h \
+	%D%/plot.c %D%/plot.h \
+	%D%/pattern.h \
+	%D%/wire.h \
+	%D%/proc.c %D%/proc.h \
+	%D%/drain.c %D%/drain.h \
+	%D%/zstat.c %D%/zstat.h \
+	%D%/worker.c %D%/worker.h \
+	%D%/worker_copy.c \
+	%D%/worker_echo.c \
+	%D%/worker_alloc.c \
+	%D%/worker_micro.c \
+	%D%/run_copy.c \
+	%D%/run_echo.c \
+	%D%/run_alloc.c \
+	%D%/run_micro.c \
+	%D%/worker_table.c \
+	%D%/run_table.c \
+	%D%/run_demo.c \
+	%D%/run_report.c \
+	%D%/render.c %D%/render.h \
+	%D%/load.c %D%/load.h \
+	%D%/run_app.c %D%/app.h \
+	%D%/app_redis.c \
+	%D%/app_http.c \
+	%D%/app_batch.c \
+	%D%/prog.c %D%/prog.h \
+	%D%/resp.c %D%/resp.h \
+	%D%/http.c %D%/http.h
+%C%_zio_bench_CFLAGS = $(ZIO_CFLAGS) $(JANSSON_CFLAGS) -fno-builtin
+%C%_zio_bench_LDADD = $(JANSSON_LIBS)

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the bench and its workers (the same binary, re-executed) say to each other over a SOCK_SEQPACKET pair.
+// One request, one reply. Both ends are one build, so there is no version.
+#ifndef ZIO_BENCH_WIRE_H
+#define ZIO_BENCH_WIRE_H
+
+#include <stdint.h>
+
+enum {
+    WORKER_CTL_FD = 3,  // the control socket
+    WORKER_DATA_FD = 4, // the data socket, where the kind has one
+};
+
+enum wkind { WK_COPY = 1, WK_ECHO, WK_ALLOC, WK_MICRO, WK_TABLE };
+
+enum wop {
+    WOP_SETUP = 1, // kind and parameters; once
+    WOP_VERIFY,    // run a few operations with this seed and check the bytes
+    WOP_SLICE,     // run operations for slice_ns and report ops and ns
+};
+
+enum wdest { WD_HOT, WD_MALLOC, WD_MMAP, WD_ABSENT, WD_COUNT };
+enum wtouch { WT_NONE, WT_FIRST, WT_HALF, WT_ALL, WT_COUNT };
+enum wsource { WS_STABLE, WS_REWRITE, WS_RECV };
+enum wsend { WSEND_WRITE, WSEND_SEND, WSEND_WRITEV };
+enum wrecv { WRECV_LOOP, WRECV_WAITALL, WRECV_READ };
+enum tmethod { TM_READ_WRITE, TM_MMAP_WRITE, TM_SENDFILE, TM_SPLICE, TM_VMSPLICE, TM_ZEROCOPY, TM_COUNT };
+
+struct wreq {
+    uint32_t op;       // enum wop
+    uint32_t kind;     // enum wkind
+    uint64_t size;     // bytes of a message or a copy
+    uint64_t slice_ns; // WOP_SLICE: for how long
+    uint64_t seed;     // WOP_VERIFY
+    uint64_t skew;     // echo: bytes
+    uint32_t dest;     // copy: enum wdest
+    uint32_t touch;    // copy: enum wtouch
+    uint32_t source;   // copy, alloc: enum wsource
+    uint32_t copies;   // echo; table
+    uint32_t fresh;    // echo: copies go to memory allocated for each message
+    uint32_t send;     // echo: enum wsend; alloc: whether the copy is sent
+    uint32_t recv;     // echo: enum wrecv
+    uint32_t pages;    // echo: pages of the last copy that are read before it is sent
+    uint32_t spread;   // echo: those pages are spread over the message, not its first ones
+    uint32_t method;   // table: enum tmethod
+    char path[128];    // table: the file
+};
+
+struct wrep {
+    int32_t err;     // 0, or an errno value
+    uint64_t ops;    // operations done
+    uint64_t ns;     // time they took
+    uint64_t aux[4]; // table: system calls, context switches, CPU ns, per cent of MSG_ZEROCOPY sends that
+                     // were copied
+    char text[160];  // what went wrong
+};
+
+#endif

@@ -1,0 +1,1 @@
+noinst_HEADERS += %D%/counters.h %D%/statpage.h

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// The fault helper: a process of its own that shares the program's memory (clone(CLONE_VM)) and nothing else,
+// and puts absent pages back when they are touched. Not a thread, so that a debugger that stops the program's
+// threads, a SIGSTOP, a count of threads or a signal meets only the program.
+#ifndef ZIO_HELPER_H
+#define ZIO_HELPER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+void helper_init(void);
+void helper_leave_if_alone(void);   // in the helper: ends it when the program is dead
+int helper_start(void);             // 0 or -errno
+void helper_fork_begins(void);      // under the lock, which the forking thread keeps
+void helper_fork_ended(bool child); // the same thread, or its copy in the child
+bool helper_postponed(void);        // were events read that are still to be acted on?
+void helper_stop(void);             // the caller makes sure that nothing is absent
+void helper_after_fork(void);       // in the child: the parent's helper is not ours
+
+extern uintptr_t helper_memory; // stack and thread block; 0 before the first start
+#define HELPER_STACK ((size_t)64 << 10)
+#define HELPER_TLS ((size_t)4 << 10)
+
+// Is this the helper? It has no C library state: no errno, no thread-local data.
+static inline bool
+helper_is_me(void)
+{
+    return (uintptr_t)__builtin_thread_pointer() - helper_memory < HELPER_STACK + HELPER_TLS;
+}
+
+#endif

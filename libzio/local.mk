@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+pkgconfigdir = $(libdir)/pkgconfig
+pkgconfig_DATA = %D%/libzio.pc
+
+# The parts that the unit tests link too.
+zio_pure = %D%/segmap.c %D%/policy.c %D%/meta.c %D%/vm.c %D%/block.c
+zio_headers = %D%/alloc.h %D%/area.h %D%/block.h %D%/calibrate.h %D%/copy.h %D%/fork.h %D%/helper.h %D%/hooks_mem.h \
+  %D%/iobuf.h %D%/limits.h %D%/memops.h %D%/meta.h %D%/policy.h %D%/real.h %D%/segmap.h %D%/sys.h %D%/uffd.h \
+  %D%/uffd_compat.h %D%/vm.h %D%/vmquery.h %D%/zio.h %D%/zmem.h
+noinst_HEADERS += $(zio_headers)
+
+# gcc compiles a byte loop named memcpy into a call of memcpy; these flags stop it. No sanitizers: the library is
+# preloaded into programs that have no runtime for them.
+ZIO_SHIM_CFLAGS = $(ZIO_CFLAGS) -fno-builtin -fno-stack-protector -ftls-model=initial-exec
+noinst_LTLIBRARIES += %D%/libmemops.la
+%C%_libmemops_la_SOURCES = %D%/memops.c
+%C%_libmemops_la_CFLAGS = $(ZIO_SHIM_CFLAGS) -O2
+
+pkglib_LTLIBRARIES += %D%/libzio.la
+%C%_libzio_la_SOURCES = $(zio_pure) %D%/alloc.c %D%/area.c %D%/area_pages.c %D%/calibrate.c %D%/cancel.c %D%/config.c %D%/copy.c \
+  %D%/helper.c %D%/hooks_fd.c %D%/hooks_mem.c %D%/hooks_proc.c %D%/hooks_recv.c %D%/hooks_send.c %D%/hooks_sig.c \
+  %D%/init.c %D%/iobuf.c %D%/limits.c %D%/lock.c %D%/real.c %D%/stats.c %D%/uffd.c %D%/vmquery.c
+%C%_libzio_la_CFLAGS = $(ZIO_CFLAGS) -fno-stack-protector -ftls-model=initial-exec -fexceptions
+%C%_libzio_la_LIBADD = %D%/libmemops.la
+# An anonymous version script: memcpy@GLIBC_2.14 would not be interposed by a versioned one. Bound at load, since the
+# fault helper can't run the dynamic linker; first to be initialised, since every other library copies.
+%C%_libzio_la_LDFLAGS = -module -avoid-version -shared -Wl,-z,now -Wl,-z,initfirst \
+  -Wl,--version-script=$(srcdir)/%D%/libzio.map
+EXTRA_%C%_libzio_la_DEPENDENCIES = $(srcdir)/%D%/libzio.map
+EXTRA_DIST += %D%/libzio.map
+
+# libzio-profile.so, which `zio profile` preloads. The version script keeps everything but the hooks inside; libunwind
+# is opened at run time, and not linked (see profiler_record.c).
+pkglib_LTLIBRARIES += %D%/libzio-profile.la
+%C%_libzio_profile_la_SOURCES = %D%/profiler.c %D%/profiler_record.c %D%/profiler.h %D%/profiler_record.h
+%C%_libzio_profile_la_CFLAGS = $(ZIO_CFLAGS) -O2 -fno-builtin -fno-stack-protector -ftls-model=initial-exec
+%C%_libzio_profile_la_LDFLAGS = -module -avoid-version -shared -Wl,--version-script=$(top_srcdir)/%D%/profiler.map
+%C%_libzio_profile_la_DEPENDENCIES = %D%/profiler.map
+EXTRA_DIST += %D%/profiler.map

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// The functions behind the hooks, found with dlsym(RTLD_NEXT) when the library is loaded (real.c).
+#ifndef ZIO_REAL_H
+#define ZIO_REAL_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+// X(result, name, parameters)
+#define ZIO_REALS(X)                                                                                         \
+    X(void *, memcpy, (void *, const void *, size_t))                                                        \
+    X(void *, memmove, (void *, const void *, size_t))                                                       \
+    X(void *, malloc, (size_t))                                                                              \
+    X(void *, calloc, (size_t, size_t))                                                                      \
+    X(void *, realloc, (void *, size_t))                                                                     \
+    X(void *, reallocarray, (void *, size_t, size_t))                                                        \
+    X(void, free, (void *))                                                                                  \
+    X(void *, memalign, (size_t, size_t))                                                                    \
+    X(void *, aligned_alloc, (size_t, size_t))                                                               \
+    X(int, posix_memalign, (void **, size_t, size_t))                                                        \
+    X(void *, valloc, (size_t))                                                                              \
+    X(void *, pvalloc, (size_t))                                                                             \
+    X(size_t, malloc_usable_size, (void *))                                                                  \
+    X(ssize_t, read, (int, void *, size_t))                                                                  \
+    X(ssize_t, write, (int, const void *, size_t))                                                           \
+    X(ssize_t, readv, (int, const struct iovec *, int))                                                      \
+    X(ssize_t, writev, (int, const struct iovec *, int))                                                     \
+    X(ssize_t, pread64, (int, void *, size_t, off_t))                                                        \
+    X(ssize_t, pwrite64, (int, const void *, size_t, off_t))                                                 \
+    X(ssize_t, preadv64, (int, const struct iovec *, int, off_t))                                            \
+    X(ssize_t, pwritev64, (int, const struct iovec *, int, off_t))                                           \
+    X(ssize_t, preadv64v2, (int, const struct iovec *, int, off_t, int))                                     \
+    X(ssize_t, pwritev64v2, (int, const struct iovec *, int, off_t, int))                                    \
+    X(ssize_t, send, (int, const void *, size_t, int))                                                       \
+    X(ssize_t, sendto, (int, const void *, size_t, int, const struct sockaddr *, socklen_t))                 \
+    X(ssize_t, sendmsg, (int, const struct msghdr *, int))                                                   \
+    X(int, sendmmsg, (int, struct mmsghdr *, unsigned, int))                                                 \
+    X(ssize_t, recv, (int, void *, size_t, int))                                                             \
+    X(ssize_t, recvfrom, (int, void *, size_t, int, struct sockaddr *, socklen_t *))                         \
+    X(ssize_t, recvmsg, (int, struct msghdr *, int))                                                         \
+    X(int, recvmmsg, (int, struct mmsghdr *, unsigned, int, struct timespec *))                              \
+    X(ssize_t, vmsplice, (int, const struct iovec *, size_t, unsigned))                                      \
+    X(void *, mmap, (void *, size_t, int, int, int, off_t))                                                  \
+    X(int, munmap, (void *, size_t))                                                                         \
+    X(int, mprotect, (void *, size_t, int))                                                                  \
+    X(int, pkey_mprotect, (void *, size_t, int, int))                                                        \
+    X(int, madvise, (void *, size_t, int))                                                                   \
+    X(int, mlock, (const void *, size_t))                                                                    \
+    X(int, mlock2, (const void *, size_t, unsigned))                                                         \
+    X(int, mlockall, (int))                                                                                  \
+    X(int, brk, (void *))                                                                                    \
+    X(void *, sbrk, (intptr_t))                                                                              \
+    X(int, close, (int))                                                                                     \
+    X(int, close_range, (unsigned, unsigned, int))                                                           \
+    X(void, closefrom, (int))                                                                                \
+    X(int, dup2, (int, int))                                                                                 \
+    X(int, dup3, (int, int, int))                                                                            \
+    X(int, sigaction, (int, const struct sigaction *, struct sigaction *))                                   \
+    X(sighandler_t, signal, (int, sighandler_t))                                                             \
+    X(int, setsockopt, (int, int, int, const void *, socklen_t))                                             \
+    X(int, unshare, (int))                                                                                   \
+    X(int, setns, (int, int))                                                                                \
+    X(int, setrlimit64, (__rlimit_resource_t, const struct rlimit64 *))                                      \
+    X(int, prlimit64, (pid_t, enum __rlimit_resource, const struct rlimit64 *, struct rlimit64 *))           \
+    X(pid_t, _Fork, (void))                                                                                  \
+    X(void, _exit, (int))                                                                                    \
+    X(int, pthread_setcanceltype, (int, int *))
+
+struct zio_reals {
+#define X(ret, name, args) ret(*name) args;
+    ZIO_REALS(X)
+#undef X
+};
+extern struct zio_reals real;
+
+extern int (*real_clone)(int (*)(void *), void *, int, void *, ...);
+extern void *(*real_mremap)(void *, size_t, size_t, int, ...);
+extern long (*real_syscall)(long, ...);
+
+void zio_real_init(void); // idempotent; resolves all. Safe from any hook.
+extern bool zio_real_ready;
+
+#endif

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+# cmocka tests of the engine's pure parts against naive models. They run in sanitizer builds too. Everything that the
+# engine has for itself (page of counters, messages) is a double in unit.c; its records can be made to run out.
+if HAVE_CMOCKA
+unit_tests = %D%/unit-segmap %D%/unit-policy %D%/unit-vm %D%/unit-block %D%/unit-meta %D%/unit-config
+check_PROGRAMS += $(unit_tests)
+UNIT_TESTS += $(unit_tests)
+unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+unit_wrap = -Wl,--wrap=meta_alloc -Wl,--wrap=meta_free -Wl,--wrap=meta_map
+unit_common = %D%/unit.h %D%/unit.c %D%/wrap.c
+
+%C%_unit_segmap_SOURCES = $(unit_common) %D%/segmap.c libzio/segmap.c libzio/block.c libzio/vm.c libzio/meta.c
+%C%_unit_segmap_CFLAGS = $(unit_cflags)
+%C%_unit_segmap_LDFLAGS = $(unit_wrap)
+%C%_unit_segmap_LDADD = $(CMOCKA_LIBS)
+
+%C%_unit_block_SOURCES = $(unit_common) %D%/block.c libzio/block.c libzio/vm.c libzio/meta.c
+%C%_unit_block_CFLAGS = $(unit_cflags)
+%C%_unit_block_LDFLAGS = $(unit_wrap)
+%C%_unit_block_LDADD = $(CMOCKA_LIBS)
+
+%C%_unit_vm_SOURCES = $(unit_common) %D%/vm.c libzio/vm.c libzio/meta.c
+%C%_unit_vm_CFLAGS = $(unit_cflags)
+%C%_unit_vm_LDFLAGS = $(unit_wrap)
+%C%_unit_vm_LDADD = $(CMOCKA_LIBS)
+
+%C%_unit_policy_SOURCES = %D%/unit.h %D%/unit.c %D%/policy.c libzio/policy.c
+%C%_unit_policy_CFLAGS = $(unit_cflags)
+%C%_unit_policy_LDADD = $(CMOCKA_LIBS)
+
+%C%_unit_meta_SOURCES = %D%/unit.h %D%/unit.c %D%/meta.c libzio/meta.c
+%C%_unit_meta_CFLAGS = $(unit_cflags)
+%C%_unit_meta_LDADD = $(CMOCKA_LIBS)
+
+%C%_unit_config_SOURCES = %D%/unit.h %D%/unit.c %D%/config.c libzio/config.c
+%C%_unit_config_CFLAGS = $(unit_cflags)
+%C%_unit_config_LDADD = $(CMOCKA_LIBS)
+endif
