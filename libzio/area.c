@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
 
 #include "libzio/helper.h"
 #include "libzio/meta.h"
@@ -549,20 +551,46 @@ area_absent_bytes(void)
     return sum;
 }
 
-// Without userfaultfd the child's absent pages are plain missing pages: a store fills them.
+// The memory may be gone: the kernel writes, and says EFAULT where a store would be the end. -errno or bytes.
+static long
+write_memory(uintptr_t to, uintptr_t from, size_t len)
+{
+    struct iovec src = {(void *)from, len}, dst = {(void *)to, len};
+
+    return zsys6(SYS_process_vm_writev, zsys0(SYS_getpid), (long)&src, 1, (long)&dst, 1, 0);
+}
+
+// Where the child's pages cannot be absent, they are plain missing pages: a write fills them.
 static void
 fill_by_hand(struct area *a)
 {
     for (uint32_t s = 0; s < a->map.n; s++) {
         struct seg *g = &a->map.v[s];
-        size_t len = (size_t)(segmap_end(&a->map, s) - g->page) << ZPAGE_SHIFT;
+        uintptr_t to = area_addr(a, g->page), end = area_addr(a, segmap_end(&a->map, s));
+        uintptr_t from = g->kind == SEG_DATA ? g->blk->base + g->off : 0;
 
-        if (g->kind == SEG_DATA)
-            zmem_copy((void *)area_addr(a, g->page), (void *)(g->blk->base + g->off), len);
+        while (from && to < end) {
+            long n = write_memory(to, from, end - to);
+
+            if (n == -ENOSYS || n == -EPERM) { // no such call here, or a sandbox forbids it
+                zmem_copy((void *)to, (void *)from, end - to);
+                break;
+            }
+            n = n > 0 ? n : (long)ZPAGE; // a hole
+            to += (uintptr_t)n;
+            from += (uintptr_t)n;
+        }
     }
     segmap_fini(&a->map);
     a->tracked = false;
     a->fresh = false;
+}
+
+// Whether memory is mapped all over the range.
+static bool
+mapped(uintptr_t start, size_t len)
+{
+    return zsys3(SYS_msync, start, len, MS_ASYNC) == 0;
 }
 
 // The parent's helper closes the descriptor that the child's memory was born with in a moment: EBUSY until
@@ -592,8 +620,13 @@ area_after_fork(void)
 
         if (!a->tracked)
             continue;
-        if (register_again(uffd_fd(a->arena), a->map.base, len, UFFDIO_REGISTER_MODE_MISSING) == 0)
-            continue;
+        // Not all of a general area need be there: unmapped by a system call whose event was still on its way
+        // at the fork, or left out of it (MADV_DONTFORK). Something else may be mapped in its place tomorrow.
+        if (register_again(uffd_fd(a->arena), a->map.base, len, UFFDIO_REGISTER_MODE_MISSING) == 0) {
+            if (a->arena || mapped(a->map.base, len))
+                continue;
+            uffd_unregister(uffd_fd(false), a->map.base, len);
+        }
         fill_by_hand(a);
         if (!a->arena)
             area_forget_locked(a->map.base, area_end(a), false);

@@ -543,6 +543,13 @@ helper_postponed(void)
     return __atomic_load_n(&h.nlater, __ATOMIC_ACQUIRE) > 0;
 }
 
+bool
+helper_events_pending(void)
+{
+    return helper_postponed() || (uffd_general >= 0 && uffd_changing(uffd_general)) ||
+           (uffd_arena >= 0 && uffd_changing(uffd_arena));
+}
+
 void
 helper_fork_begins(void)
 {

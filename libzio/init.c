@@ -28,6 +28,7 @@
 
 unsigned zio_features;
 static struct zio_guard fork_guard;
+#define FORK_PATIENCE 10000 // times that a fork lets the helper go first
 
 static void
 turn_off(const char *reason)
@@ -186,6 +187,13 @@ fork_prepare(void)
     struct zio_guard g;
 
     zio_lock(&g);
+    // What others unmapped before this call is read first, or the child's map would know memory that is no
+    // longer there and may be somebody else's by now.
+    for (int i = 0; i < FORK_PATIENCE && helper_events_pending(); i++) {
+        zio_unlock(&g);
+        zsys0(SYS_sched_yield);
+        zio_lock(&g);
+    }
     fork_guard = g; // the lock's: two threads may come here at once
     helper_fork_begins();
 }

@@ -335,6 +335,62 @@ dont_and_wipe_on_fork(void)
     return 0;
 }
 
+// By a system call that no hook sees: the child lacks memory that the library believes it has.
+static int
+raw_dont_fork(void)
+{
+    uint8_t *q = absent_map(N, 2), *r = absent_map(N, 3), *part = absent_map(N, 4);
+    EXPECT(raw_syscall(SYS_madvise, (long)q, N, MADV_DONTFORK, 0, 0, 0) == 0);
+    EXPECT(raw_syscall(SYS_madvise, (long)part + N / 2, N / 2, MADV_DONTFORK, 0, 0, 0) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        unsigned char vec[1];
+        CHILD_EXPECT(same(r, N, 3) && same(part, N / 2, 4));
+        CHILD_EXPECT(mincore(q, PAGE, vec) < 0 && errno == ENOMEM);
+        _exit(0);
+    }
+    EXPECT(child_ok(pid));
+    EXPECT(same(q, N, 2) && same(r, N, 3) && same(part, N, 4));
+    return 0;
+}
+
+static void *
+keep_unmapping(void *arg)
+{
+    while (!stop) {
+        uint8_t *p = map_anon(N);
+        do_memcpy(p, arg, N);
+        raw_syscall(SYS_munmap, (long)p, N, 0, 0, 0, 0);
+    }
+    return arg;
+}
+
+// A thread is inside of an unmapping that no hook saw while another forks: the memory is gone in the child,
+// and its notice is not read yet.
+static int
+fork_while_others_unmap(void)
+{
+    pthread_t threads[3];
+    uint8_t *p = absent_map(N, 1);
+    for (int i = 0; i < 3; i++)
+        EXPECT(pthread_create(&threads[i], NULL, keep_unmapping, p) == 0);
+    for (unsigned i = 0; i < 400; i++) {
+        pid_t pid = i % 4 ? fork() : _Fork();
+        if (pid == 0) {
+            alarm(10);
+            CHILD_EXPECT(same(p, N, 1));
+            uint8_t *r = map_anon(N);
+            CHILD_EXPECT(all_bytes(copied(r, N), N, 0));
+            _exit(0);
+        }
+        EXPECT(child_ok(pid));
+    }
+    stop = true;
+    for (int i = 0; i < 3; i++)
+        EXPECT(pthread_join(threads[i], NULL) == 0);
+    return 0;
+}
+
 const struct adv_case adv_fork_cases[] = {
     {"child_reads", child_reads, ADV_ELIDES},
     {"child_writes", child_writes, ADV_ELIDES},
@@ -351,5 +407,7 @@ const struct adv_case adv_fork_cases[] = {
     {"fork_while_others_copy", fork_while_others_copy, ADV_ELIDES | ADV_SLOW},
     {"exit_in_the_middle", exit_in_the_middle, 0},
     {"dont_and_wipe_on_fork", dont_and_wipe_on_fork, ADV_ELIDES},
+    {"raw_dont_fork", raw_dont_fork, ADV_ELIDES},
+    {"fork_while_others_unmap", fork_while_others_unmap, ADV_ELIDES | ADV_SLOW},
     {NULL, NULL, 0},
 };
