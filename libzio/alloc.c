@@ -4,7 +4,6 @@
 // Which one an allocation gets is learned from what its call site did before.
 #include "libzio/alloc.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 
 #include "libzio/area.h"
 #include "libzio/copy.h"
+#include "libzio/front.h"
 #include "libzio/meta.h"
 #include "libzio/policy.h"
 #include "libzio/real.h"
@@ -44,15 +44,13 @@ alloc_init(void)
 {
     static const char *all[] = {"malloc",   "free",           "realloc",       "calloc",
                                 "memalign", "posix_memalign", "aligned_alloc", "malloc_usable_size"};
-    Dl_info me, other;
 
     // Somebody in front of us (an allocator in the program, or preloaded before us) would get our pointers.
-    dladdr((void *)(uintptr_t)alloc_init, &me);
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        void *f = dlsym(RTLD_DEFAULT, all[i]);
+        const char *who = front_of(all[i]);
 
-        if (!f || !dladdr(f, &other) || other.dli_fbase != me.dli_fbase) {
-            zio_log(2, "%s is %s's: large allocations stay with it", all[i], f ? other.dli_fname : "nobody");
+        if (who) {
+            zio_log(2, "%s is %s's: large allocations stay with it", all[i], who);
             return;
         }
     }

@@ -3,6 +3,7 @@
 #ifndef ZIO_CALIBRATE_H
 #define ZIO_CALIBRATE_H
 
-void calibrate(void); // under the lock, when the pool is registered
+void calibrate(void);        // under the lock, when the pool is registered
+void calibrate_faults(void); // without the lock, when the helper runs
 
 #endif

@@ -105,7 +105,9 @@ zio_start(void)
     zio_unlock(&g);
     if (why)
         turn_off(why);
-    else
+    else if (state == ZIO_STATE_ACTIVE)
+        calibrate_faults();
+    if (!why)
         zio_log(3, "elision is active: MOVE %s, events %s", zio_features & ZIO_F_MOVE ? "yes" : "no",
                 zio_features & ZIO_F_EVENTS ? "yes" : "no");
     return state == ZIO_STATE_ACTIVE && !why ? 0 : -ENOTSUP;

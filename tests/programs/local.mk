@@ -10,7 +10,13 @@ program_tests = \
 	%D%/sort.sh \
 	%D%/openssl.sh \
 	%D%/coreutils.sh \
-	%D%/user.sh
+	%D%/user.sh \
+	%D%/front.sh
 TESTS += $(program_tests)
 dist_check_SCRIPTS += $(program_tests)
 EXTRA_DIST += %D%/redis_work.py %D%/http_fetch.py %D%/junit_results.py
+
+check_PROGRAMS += %D%/front
+%C%_front_SOURCES = %D%/front.c
+%C%_front_CFLAGS = -fno-pie -fno-builtin
+%C%_front_LDFLAGS = -no-pie
