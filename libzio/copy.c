@@ -30,6 +30,7 @@ struct job {
     struct deferred *defer;
     struct block *mix; // pages made up of several sources
     uint32_t mix_used;
+    bool settle; // what this call site leaves absent is touched too soon: put the pages in place at once
     size_t elided;
 };
 
@@ -343,8 +344,9 @@ decide(struct job *j)
         cost += policy_move_ns(pages) + (j->da ? j->da->tracked ? 0 : 3000 : policy_costs.area_setup);
     if (!src_absent)
         cost += policy_move_ns(pages) + (j->sa ? j->sa->tracked ? 0 : 3000 : policy_costs.area_setup);
-    if (cost && !policy_try(j->site, cost, always)) {
+    if (!policy_try(j->site, cost, always)) {
         zio_count(copies_policy_plain, 1);
+        j->settle = true;
         // Missing destination pages are cheaper to refer or to copy into blocks than to fault in, one by one.
         if (j->da && j->da->tracked && any_missing(j->da, j->d, j->n))
             return src_absent ? ELIDE : THROUGH;
@@ -441,8 +443,19 @@ copy_deliver(uintptr_t dst, struct block *b, size_t off, size_t n, uint32_t site
     return kept;
 }
 
+// Pages of the destination that were left absent go to their places in a few calls, before the program asks
+// for them one by one.
 static void
-copy_through(void *dst, const void *src, size_t n, uint32_t site)
+settle(uintptr_t dst, size_t n)
+{
+    struct area *a = known(dst, n);
+
+    if (a && a->tracked)
+        area_resolve(a, area_page(a, dst), area_page(a, dst + n - 1) + 1);
+}
+
+static void
+copy_through(void *dst, const void *src, size_t n, const struct job *j)
 {
     size_t in = (uintptr_t)dst & ZPAGE_MASK;
     struct deferred df = {0};
@@ -459,10 +472,12 @@ copy_through(void *dst, const void *src, size_t n, uint32_t site)
     }
     real.memcpy((void *)(b->base + in), src, n);
     zio_lock(&g);
-    b->site = site;
+    b->site = j->site;
     block_wrote(b, n + in);
-    copy_deliver((uintptr_t)dst, b, in, n, site, &df);
+    copy_deliver((uintptr_t)dst, b, in, n, j->site, &df);
     block_release(b);
+    if (j->settle)
+        settle((uintptr_t)dst, n);
     zio_unlock(&g);
     deferred_run(&df);
 }
@@ -498,7 +513,9 @@ zio_copy(void *dst, const void *src, size_t n, uintptr_t ra)
             : PLAIN;
     if (v == ELIDE) {
         elide(&j);
-        if (j.elided) {
+        if (j.settle) {
+            settle(j.d, n);
+        } else if (j.elided) {
             zio_count(copies_elided, 1);
             zio_count(copy_bytes_elided, j.elided);
             policy_gain(j.site, policy_copy_ns(j.elided >> ZPAGE_SHIFT));
@@ -516,7 +533,7 @@ zio_copy(void *dst, const void *src, size_t n, uintptr_t ra)
     area_collect_if_due();
     zio_unlock(&g);
     if (v == THROUGH)
-        copy_through(dst, src, n, j.site);
+        copy_through(dst, src, n, &j);
     else if (v == PLAIN) {
         for (unsigned i = 0; i < df.n; i++)
             df.v[i].len = 0; // only to release its holds
