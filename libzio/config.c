@@ -6,7 +6,7 @@
 
 #include "libzio/zio.h"
 
-struct zio_config zio_cfg = {.threshold = 128 << 10, .log_level = 1};
+struct zio_config zio_cfg = {.threshold = 128 << 10, .start_ms = 40, .log_level = 1};
 
 static void
 bad(const char *name, const char *value, const char *want)
@@ -36,6 +36,18 @@ read_threshold(const char *v)
         bad("ZIO_THRESHOLD", v, "give a size of at least 4096 bytes, such as 64k or 1m");
     else
         zio_cfg.threshold = n << shift;
+}
+
+static void
+read_start(const char *v)
+{
+    char *end;
+    unsigned long n = strtoul(v, &end, 10);
+
+    if (!isdigit((unsigned char)v[0]) || *end || n > 1000000)
+        bad("ZIO_START_MS", v, "give milliseconds of CPU time, 0 to 1000000");
+    else
+        zio_cfg.start_ms = (uint32_t)n;
 }
 
 static void
@@ -109,6 +121,8 @@ zio_config_read(char **env)
         read_log(v);
     if ((v = value_of(env, "ZIO_THRESHOLD")) && *v)
         read_threshold(v);
+    if ((v = value_of(env, "ZIO_START_MS")) && *v)
+        read_start(v);
     if ((v = value_of(env, "ZIO_STATS")) && *v)
         copy_string(zio_cfg.stats_file, sizeof(zio_cfg.stats_file), "ZIO_STATS", v);
     if ((v = value_of(env, "ZIO_FEATURES")) && *v)

@@ -344,7 +344,7 @@ decide(struct job *j)
         cost += policy_move_ns(pages) + (j->da ? j->da->tracked ? 0 : 3000 : policy_costs.area_setup);
     if (!src_absent)
         cost += policy_move_ns(pages) + (j->sa ? j->sa->tracked ? 0 : 3000 : policy_costs.area_setup);
-    if (!policy_try(j->site, cost, always)) {
+    if (!policy_try(j->site, cost, policy_copy_ns(j->n >> ZPAGE_SHIFT), always)) {
         zio_count(copies_policy_plain, 1);
         j->settle = true;
         // Missing destination pages are cheaper to refer or to copy into blocks than to fault in, one by one.

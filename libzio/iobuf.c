@@ -21,7 +21,8 @@ donate(struct area **ap, uintptr_t buf, size_t n, uint32_t site)
 
     if (n < zio_cfg.threshold)
         return false;
-    if (!policy_try(site, policy_move_ns(pages) + (a ? 0 : policy_costs.area_setup), zio_cfg.always))
+    if (!policy_try(site, policy_move_ns(pages) + (a ? 0 : policy_costs.area_setup), policy_copy_ns(pages),
+                    zio_cfg.always))
         return false;
     if (!a)
         a = area_make(zpage_down(buf), zpage_up(buf + n));

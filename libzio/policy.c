@@ -6,6 +6,8 @@
 
 #define GRANT 200000 // ns that a site may lose before it stops; also the most that it can save up
 #define MAX_BACKOFF 16
+#define LONGEST 65536u // copies, 1 << MAX_BACKOFF
+#define SHARE 32       // a site may lose this part of the time that its copies take
 
 struct site {
     uintptr_t key;
@@ -59,8 +61,18 @@ policy_skips(uintptr_t ra)
     return true;
 }
 
+// Copies to be done plainly: twice as many as the last time, or as many as the debt is worth.
+static uint32_t
+pause(const struct site *s, uint64_t copy)
+{
+    uint64_t owed = (uint64_t)-s->account * SHARE / (copy ? copy : 1), least = 1ull << s->backoff;
+
+    owed = owed < LONGEST ? owed : LONGEST;
+    return (uint32_t)(owed > least ? owed : least);
+}
+
 bool
-policy_try(uint32_t site, uint64_t cost, bool always)
+policy_try(uint32_t site, uint64_t cost, uint64_t copy, bool always)
 {
     struct site *s = &sites[site];
 
@@ -71,8 +83,8 @@ policy_try(uint32_t site, uint64_t cost, bool always)
         return false;
     }
     if (s->account < -GRANT) {
+        s->skip = pause(s, copy);
         s->account = -GRANT / 2; // half a grant for the next chance
-        s->skip = 1u << s->backoff;
         if (s->backoff < MAX_BACKOFF)
             s->backoff++;
         return false;

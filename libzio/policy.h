@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cost model: whether a step that costs something now (taking pages out of the program's memory) will be
 // paid back by copies that are not made. Each call site has an account in nanoseconds: elided copies pay in,
-// page-table work and faults draw out. A site that is in debt copies plainly for a while, twice as long each
-// time. Pure logic. All under the engine's lock.
+// page-table work and faults draw out. A site that is in debt copies plainly for a while: until a 32nd of
+// those copies' time is as much as it lost, and at least twice as long each time. Pure logic. All under the
+// engine's lock.
 #ifndef ZIO_POLICY_H
 #define ZIO_POLICY_H
 
@@ -35,7 +36,8 @@ void policy_tail_touched(uint32_t site);
 bool policy_touches_tail(uint32_t site);
 
 // May the site spend `cost` ns on a chance? Draws it from the account when the answer is yes.
-bool policy_try(uint32_t site, uint64_t cost, bool always);
+// `copy` is what the plain copy takes, ns: it tells how many of them make up for a debt.
+bool policy_try(uint32_t site, uint64_t cost, uint64_t copy, bool always);
 void policy_gain(uint32_t site, uint64_t ns);
 void policy_charge(uint32_t site, uint64_t ns);
 

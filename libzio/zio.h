@@ -45,6 +45,7 @@ struct zio_config {
     size_t threshold; // bytes; the smallest copy that is considered
     bool disabled;
     bool always;           // ZIO_POLICY=always: elide whatever the cost model says
+    uint32_t start_ms;     // CPU time that the program has had before anything is elided
     unsigned features_off; // enum zio_feature bits
     int log_level;         // 0 error .. 3 debug
     char log_file[200];    // "" is standard error
@@ -101,7 +102,7 @@ void zio_stats_init(void);
 void zio_set_state(enum zio_state s, const char *reason);
 void zio_log(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void zio_guard_core(void);        // core dumps show what was absent; when the engine starts
-int zio_start(void);              // first elision: the engine becomes active; 0 or -errno
+int zio_start(void);              // a large copy came: the engine may become active; 0 or -errno
 void zio_shrink(const char *why); // zio_stop, and the reserved addresses go back
 void zio_helper_leaves(void);     // the same, said by the helper itself
 void zio_stop(const char *why);   // elision ends for good: everything absent is put back; the helper leaves

@@ -75,6 +75,7 @@ start(struct slot *s, struct watch_job *job, const struct adv_case *which, enum 
     if (mode != PLAIN) {
         job->env[n++] = run.preload;
         job->env[n++] = s->stats_env;
+        job->env[n++] = "ZIO_START_MS=0";
     }
     if (mode == ALWAYS) {
         job->env[n++] = "ZIO_POLICY=always";

@@ -17,7 +17,7 @@ helpers=$build/tests/cli
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 1' HUP INT TERM
-unset ZIO_DISABLE ZIO_THRESHOLD ZIO_LOG ZIO_STATS ZIO_FEATURES ZIO_POLICY ZIO_LIBDIR LD_PRELOAD
+unset ZIO_DISABLE ZIO_THRESHOLD ZIO_START_MS ZIO_LOG ZIO_STATS ZIO_FEATURES ZIO_POLICY ZIO_LIBDIR LD_PRELOAD
 
 # With a sanitizer, programs want its library first; zio's own preload must not upset them.
 export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0"

@@ -43,6 +43,7 @@ by_default(void **state)
     assert_int_equal(defaults.threshold, 128 << 10);
     assert_false(defaults.disabled);
     assert_false(defaults.always);
+    assert_int_equal(defaults.start_ms, 40);
     assert_int_equal(defaults.features_off, 0);
     assert_int_equal(defaults.log_level, 1);
     assert_string_equal(defaults.log_file, "");
@@ -268,14 +269,32 @@ random_values(void **state)
     }
 }
 
+static void
+start(void **state)
+{
+    static const char *const wrong[] = {"ZIO_START_MS=-1",      "ZIO_START_MS=x",
+                                        "ZIO_START_MS=10ms",    "ZIO_START_MS= 1",
+                                        "ZIO_START_MS=1000001", "ZIO_START_MS=99999999999999999999"};
+
+    read_env("ZIO_START_MS=0", NULL);
+    assert_int_equal(zio_cfg.start_ms, 0);
+    read_env("ZIO_START_MS=1000000", NULL);
+    assert_int_equal(zio_cfg.start_ms, 1000000);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        read_env(wrong[i], NULL);
+        assert_int_equal(zio_cfg.start_ms, defaults.start_ms);
+        assert_int_equal(unit_log_lines, 1);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(by_default),    cmocka_unit_test(nothing_set), cmocka_unit_test(threshold),
-        cmocka_unit_test(log_level),     cmocka_unit_test(long_paths),  cmocka_unit_test(stats),
-        cmocka_unit_test(switches),      cmocka_unit_test(features),    cmocka_unit_test(together),
-        cmocka_unit_test(random_values),
+        cmocka_unit_test(by_default), cmocka_unit_test(nothing_set),   cmocka_unit_test(threshold),
+        cmocka_unit_test(start),      cmocka_unit_test(log_level),     cmocka_unit_test(long_paths),
+        cmocka_unit_test(stats),      cmocka_unit_test(switches),      cmocka_unit_test(features),
+        cmocka_unit_test(together),   cmocka_unit_test(random_values),
     };
 
     defaults = zio_cfg;
