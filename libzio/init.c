@@ -303,7 +303,7 @@ start(int argc, char **argv, char **envp)
     }
     alloc_init();
     zio_set_state(ZIO_STATE_READY, NULL);
-    memops_gate = min_of(zio_cfg.threshold, (size_t)4096);
+    memops_gate = zio_cfg.threshold;
 }
 
 static __attribute__((destructor)) void

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "libzio/helper.h"
+#include "libzio/memops.h"
 #include "libzio/segmap.h"
 #include "libzio/sys.h"
 #include "libzio/zio.h"
@@ -112,9 +113,21 @@ zio_lock(struct zio_guard *g)
     atomic_store_explicit(&lp->owner, my_tid, memory_order_relaxed);
 }
 
+// While something is absent, copies of a page and more ask where their source is; otherwise only those that
+// may become elided.
+static void
+set_gate(void)
+{
+    size_t want = segmap_absent_pages ? min_of(ZPAGE, zio_cfg.threshold) : zio_cfg.threshold;
+
+    if (memops_gate != want && memops_gate != SIZE_MAX) // SIZE_MAX: elision is off
+        memops_gate = want;
+}
+
 void
 zio_unlock(struct zio_guard *g)
 {
+    set_gate();
     __atomic_store_n(&zio_page->counter[ZIO_C_absent_bytes], segmap_absent_pages << ZPAGE_SHIFT,
                      __ATOMIC_RELAXED);
     atomic_store_explicit(&lp->owner, 0, memory_order_relaxed);
