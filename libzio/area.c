@@ -74,6 +74,14 @@ area_at(uintptr_t addr)
     return i < ngeneral && general[i]->map.base <= addr ? general[i] : NULL;
 }
 
+bool
+area_stale(uintptr_t addr)
+{
+    struct area *a = area_at(addr);
+
+    return a && !a->arena && helper_unmaps_pending();
+}
+
 static int
 general_insert(struct area *a)
 {
@@ -244,6 +252,9 @@ area_make(uintptr_t start, uintptr_t end)
 
     if (uffd_general < 0 || pagemap_fd < 0 || vm_contains(&arena_vm, start) || block_in_pool(start))
         return NULL;
+    // An unmap event that is still on its way speaks of what was at these addresses before.
+    if (helper_unmaps_pending())
+        return NULL;
     i = general_index(start);
     if (i < ngeneral && general[i]->map.base <= start && area_end(general[i]) >= end)
         return general[i]->noelide ? NULL : general[i];
@@ -262,9 +273,7 @@ area_make(uintptr_t start, uintptr_t end)
     segmap_init(&a->map, start, (uint32_t)((end - start) >> ZPAGE_SHIFT), SEG_PRESENT);
     if (uffd_register(uffd_general, start, end - start, UFFDIO_REGISTER_MODE_MISSING) < 0)
         goto fail;
-    // An unmap event that is still on its way speaks of what was at these addresses before: it must not hit
-    // the new area.
-    if (uffd_changing(uffd_general) || helper_postponed())
+    if (helper_unmaps_pending()) // begun since: it must not hit the new area
         goto fail_map;
     a->tracked = true;
     at = start;

@@ -145,6 +145,10 @@ void area_moved(uintptr_t from, uintptr_t to, size_t len); // remap event; under
 void area_forget_locked(uintptr_t start, uintptr_t end, bool unregister);
 void area_blank_locked(uintptr_t start, uintptr_t end, bool present_too);
 
+// May what the map knows of the caller's memory at addr be about what was there before? So while an event of
+// general memory waits to be read: it may tell of an unmapping that came before the caller was given these
+// addresses. Asked once, before anything is believed; what goes away later is not the caller's.
+bool area_stale(uintptr_t addr);
 // After fork, in the child: registers everything again with the child's own descriptors.
 void area_after_fork(void);
 void area_fill_child(int fd,

@@ -332,6 +332,8 @@ decide(struct job *j)
     bool src_absent, dst_absent, always = zio_cfg.always;
     uint64_t cost = 0;
 
+    if (area_stale(j->d) || area_stale(j->s))
+        return PLAIN;
     j->da = known(j->d, j->n);
     j->sa = known(j->s, j->n);
     src_absent = j->sa && j->sa->tracked && is_absent(j->sa, j->s, j->n);
@@ -559,7 +561,7 @@ zio_move_down(void *dst, const void *src, size_t n, uintptr_t ra)
     df.n = 0;
     df.holds = false;
     zio_lock(&g);
-    a = known(d, s + n - d);
+    a = area_stale(d) ? NULL : known(d, s + n - d);
     if (a && a->tracked && zio_on() && !zio_paused && is_absent(a, s, n)) {
         uint32_t first = segmap_find(&a->map, area_page(a, d)),
                  last = segmap_find(&a->map, area_page(a, s + n - 1));

@@ -216,7 +216,7 @@ postpone(int which, const struct uffd_msg *m, bool hooked)
         h.events_later |= m->event != UFFD_EVENT_PAGEFAULT;
         h.later[h.nlater].which = which;
         h.later[h.nlater].m = *m;
-        __atomic_store_n(&h.nlater, h.nlater + 1, __ATOMIC_RELEASE); // pairs with helper_postponed
+        __atomic_store_n(&h.nlater, h.nlater + 1, __ATOMIC_RELEASE); // pairs with postponed()
     } else if (m->event == UFFD_EVENT_PAGEFAULT) {
         uffd_wake(h.fd[which], zpage_down(m->arg.pagefault.address), ZPAGE);
     }
@@ -537,17 +537,22 @@ helper_start(void)
     return atomic_load(&ready) ? 0 : -ETIMEDOUT;
 }
 
-bool
-helper_postponed(void)
+static bool
+postponed(void)
 {
     return __atomic_load_n(&h.nlater, __ATOMIC_ACQUIRE) > 0;
 }
 
 bool
+helper_unmaps_pending(void)
+{
+    return postponed() || (uffd_general >= 0 && uffd_changing(uffd_general));
+}
+
+bool
 helper_events_pending(void)
 {
-    return helper_postponed() || (uffd_general >= 0 && uffd_changing(uffd_general)) ||
-           (uffd_arena >= 0 && uffd_changing(uffd_arena));
+    return helper_unmaps_pending() || (uffd_arena >= 0 && uffd_changing(uffd_arena));
 }
 
 void

@@ -14,8 +14,8 @@ void helper_leave_if_alone(void);   // in the helper: ends it when the program i
 int helper_start(void);             // 0 or -errno
 void helper_fork_begins(void);      // under the lock, which the forking thread keeps
 void helper_fork_ended(bool child); // the same thread, or its copy in the child
-bool helper_postponed(void);        // were events read that are still to be acted on?
-bool helper_events_pending(void);   // or are some still to be read?
+bool helper_unmaps_pending(void);   // have events of general memory still to be read or acted on?
+bool helper_events_pending(void);   // or any events?
 void helper_stop(void);             // the caller makes sure that nothing is absent
 void helper_after_fork(void);       // in the child: the parent's helper is not ours
 

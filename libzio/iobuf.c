@@ -59,6 +59,8 @@ choose(struct inbuf *in)
     struct block *b;
     struct seg *g;
 
+    if (area_stale(in->buf))
+        return NULL;
     if (a && (a->noelide || !area_covers(a, in->buf, in->n)))
         return NULL;
     if (a && a->arena && a->fresh && !a->tracked && in->n >= zio_cfg.threshold &&
@@ -166,7 +168,7 @@ add_locked(struct outbuf *o, uintptr_t s, size_t n)
 {
     struct area *a = area_at(s);
 
-    if (!a || !a->tracked || !a->map.absent || !area_covers(a, s, n)) {
+    if (!a || !a->tracked || !a->map.absent || !area_covers(a, s, n) || area_stale(s)) {
         if (o->niov == OUT_MAX)
             return false;
         o->iov[o->niov++] = (struct iovec){(void *)s, n};
