@@ -66,8 +66,8 @@ cmd_selftest_child(void)
 static char **
 child_environment(const char *library, char *preload, size_t len)
 {
-    static const char *const dropped[] = {
-        "LD_PRELOAD=", "ZIO_DISABLE=", "ZIO_STATS=", "ZIO_LOG=", "ZIO_POLICY=", "ZIO_THRESHOLD=", "ZIO_START_MS="};
+    static const char *const dropped[] = {"LD_PRELOAD=", "ZIO_DISABLE=",   "ZIO_STATS=",   "ZIO_LOG=",
+                                          "ZIO_POLICY=", "ZIO_THRESHOLD=", "ZIO_START_MS="};
     static char always[] = "ZIO_POLICY=always", asan[] = "ASAN_OPTIONS=verify_asan_link_order=0";
     size_t n = 0, out = 0;
     char **env;
