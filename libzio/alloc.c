@@ -112,18 +112,19 @@ arena_malloc(size_t n, uintptr_t ra)
     struct zio_guard g;
     struct area *a;
     uint32_t site;
-    bool want;
+    bool want, given;
 
     if (cls < 0)
         return NULL;
     zio_lock(&g);
     site = policy_alloc_site(ra, cls);
     want = policy_alloc_wants_present(site);
-    a = pop(want, cls);
+    given = want;
+    a = pop(given, cls);
     if (!a)
-        a = pop(!want, cls);
+        a = pop(given = !want, cls);
     if (!a)
-        a = new_slot(cls);
+        a = new_slot(cls), given = false;
     if (a) {
         a->inuse = true;
         a->req = n;
@@ -131,6 +132,7 @@ arena_malloc(size_t n, uintptr_t ra)
         a->plain_reads = 0;
         a->faults = 0;
         a->msite = site;
+        a->given_present = given;
         a->epoch++;
         zio_count(arena_allocs, 1);
         zio_count(arena_bytes, n);
@@ -195,7 +197,7 @@ slot_free(struct area *a)
         drop_data(a);
     present = present_pages(a, a->req);
     mostly = present * 2 > pages_of(a->req);
-    policy_alloc_learn(a->msite, mostly);
+    policy_alloc_learn(a->msite, a->given_present, mostly);
     if (cached + ((size_t)present << ZPAGE_SHIFT) > cached_limit) {
         give_back(a);
         present = 0;

@@ -30,6 +30,7 @@ struct area {
     uint32_t tail_page;   // the page in which the last receive ended
     uint16_t plain_reads; // copies that had to read absent bytes for a destination that stays present
     uint32_t msite;       // arena: call site of the allocation
+    bool given_present;   // arena: was mostly present when it was allocated
     uint32_t epoch;       // arena: allocations so far, to tell one life from the next
     size_t req;           // arena: bytes asked for
     int cls;

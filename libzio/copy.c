@@ -12,7 +12,7 @@
 #include "libzio/real.h"
 #include "libzio/zio.h"
 
-#define PLAIN_READS 16
+#define PLAIN_READS 64
 #define SHORT_RUN 8u // present pages in a row that are copied rather than moved away
 
 enum verdict {
@@ -25,6 +25,7 @@ enum verdict {
 struct job {
     uintptr_t d, s;
     size_t n;
+    uintptr_t ra;
     uint32_t site;
     struct area *da, *sa;
     struct deferred *defer;
@@ -329,8 +330,10 @@ static enum verdict
 decide(struct job *j)
 {
     size_t pages = (zpage_down(j->d + j->n) - zpage_up(j->d)) >> ZPAGE_SHIFT;
-    bool src_absent, dst_absent, always = zio_cfg.always;
-    uint64_t cost = 0;
+    bool src_absent, dst_absent, leave, always = zio_cfg.always;
+    uint64_t cost = 0, plain = policy_copy_ns(j->n >> ZPAGE_SHIFT);
+    // What is left absent at no cost has an account of its own: only faults can put it in debt.
+    uint32_t unpaid = policy_site_of_free(j->ra);
 
     if (area_stale(j->d) || area_stale(j->s))
         return PLAIN;
@@ -346,9 +349,13 @@ decide(struct job *j)
         cost += policy_move_ns(pages) + (j->da ? j->da->tracked ? 0 : 3000 : policy_costs.area_setup);
     if (!src_absent)
         cost += policy_move_ns(pages) + (j->sa ? j->sa->tracked ? 0 : 3000 : policy_costs.area_setup);
-    if (!policy_try(j->site, cost, policy_copy_ns(j->n >> ZPAGE_SHIFT), always)) {
+    leave = policy_try(unpaid, 0, plain, always);
+    if (!cost)
+        j->site = unpaid;
+    if (cost ? !policy_try(j->site, cost, plain, always) : !leave) {
         zio_count(copies_policy_plain, 1);
-        j->settle = true;
+        j->settle = !leave;
+        j->site = unpaid;
         // Missing destination pages are cheaper to refer or to copy into blocks than to fault in, one by one.
         if (j->da && j->da->tracked && any_missing(j->da, j->d, j->n))
             return src_absent ? ELIDE : THROUGH;
@@ -480,6 +487,9 @@ copy_through(void *dst, const void *src, size_t n, const struct job *j)
     block_release(b);
     if (j->settle)
         settle((uintptr_t)dst, n);
+    else
+        policy_gain(j->site,
+                    policy_copy_ns(n >> ZPAGE_SHIFT) / 4); // no zeroed page for each of the program's
     zio_unlock(&g);
     deferred_run(&df);
 }
@@ -488,7 +498,7 @@ void
 zio_copy(void *dst, const void *src, size_t n, uintptr_t ra)
 {
     struct deferred df;
-    struct job j = {.d = (uintptr_t)dst, .s = (uintptr_t)src, .n = n, .defer = &df};
+    struct job j = {.d = (uintptr_t)dst, .s = (uintptr_t)src, .n = n, .ra = ra, .defer = &df};
     struct zio_guard g;
     enum verdict v;
     int saved;

@@ -316,6 +316,7 @@ stop(void)
     zio_stats_dump();
     for (uint32_t i = 0; zio_cfg.log_level >= 3 && i < POLICY_SITES; i++)
         if (policy_report(i, &r))
-            zio_log(3, "call site %p: %u elided, %u plain, %u faults, account %lld ns",
-                    (void *)r.return_address, r.elided, r.plain, r.faults, (long long)r.account);
+            zio_log(3, "call site %p%s: %u elided, %u plain, %u faults, account %lld ns",
+                    (void *)(r.return_address & ~(1ull << 63)), r.return_address >> 63 ? ", free" : "",
+                    r.elided, r.plain, r.faults, (long long)r.account);
 }

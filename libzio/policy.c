@@ -22,7 +22,14 @@ struct policy_costs policy_costs = {
     .copy_page = 60, .move_base = 700, .move_page = 80, .fault = 7000, .fill_page = 1000, .area_setup = 6000};
 
 static struct site sites[POLICY_SITES];
-static uint8_t alloc_present[POLICY_SITES]; // 0..3, two-bit counters
+#define PROBE_FIRST 8 // log2 of the allocations between two probes
+#define PROBE_LAST 16
+
+static struct alloc_site {
+    uint8_t present; // 0..3, a two-bit counter
+    uint8_t probe;   // log2 of the allocations to the next probe, less PROBE_FIRST
+    uint32_t served; // since the last one
+} alloc_sites[POLICY_SITES];
 
 static uint32_t
 hash(uintptr_t x)
@@ -48,6 +55,12 @@ policy_site(uintptr_t ra)
         }
     }
     return POLICY_NONE;
+}
+
+uint32_t
+policy_site_of_free(uintptr_t ra)
+{
+    return policy_site(ra ^ (uintptr_t)1 << 63); // no user address has this bit
 }
 
 bool
@@ -170,23 +183,37 @@ policy_alloc_site(uintptr_t ra, int cls)
 bool
 policy_alloc_wants_present(uint32_t asite)
 {
-    return alloc_present[asite] >= 2;
+    struct alloc_site *s = &alloc_sites[asite];
+
+    if (s->present < 2)
+        return false;
+    if (++s->served >> (s->probe + PROBE_FIRST) == 0)
+        return true;
+    s->served = 0;
+    return false;
 }
 
 void
-policy_alloc_learn(uint32_t asite, bool present)
+policy_alloc_learn(uint32_t asite, bool given_present, bool present)
 {
-    uint8_t *c = &alloc_present[asite];
+    struct alloc_site *s = &alloc_sites[asite];
+    bool probe = !given_present && s->present >= 2;
 
-    if (present && *c < 3)
-        ++*c;
-    else if (!present && *c > 0)
-        --*c;
+    if (probe && !present) {
+        s->present = 0;
+        s->probe = 0;
+    } else if (probe) {
+        s->probe = s->probe < PROBE_LAST - PROBE_FIRST ? s->probe + 1 : s->probe;
+    } else if (present && s->present < 3) {
+        s->present++;
+    } else if (!present && s->present > 0) {
+        s->present--;
+    }
 }
 
 void
 policy_reset(void)
 {
     memset(sites, 0, sizeof(sites));
-    memset(alloc_present, 0, sizeof(alloc_present));
+    memset(alloc_sites, 0, sizeof(alloc_sites));
 }

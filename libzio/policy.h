@@ -28,6 +28,9 @@ extern struct policy_costs policy_costs;
 uint32_t
 policy_site(uintptr_t return_address); // finds or makes the account; POLICY_NONE when the table is full
 
+// The same call site's second account, of copies for which no page has to be taken out of the way.
+uint32_t policy_site_of_free(uintptr_t return_address);
+
 // Without the lock: does the site still have copies to do plainly? Counts one of them.
 bool policy_skips(uintptr_t return_address);
 
@@ -48,8 +51,11 @@ uint64_t policy_fault_ns(size_t pages);
 // Does memory that this site allocates end up touched by the program (present), or absent? Learned from what
 // was freed.
 uint32_t policy_alloc_site(uintptr_t return_address, int cls);
+// What is handed out tends to come back the same: a plain copy fills an absent slot, and is made because the
+// slot is present. So a site that wants present memory is given absent memory once in a while, rarer each
+// time that it comes back touched, and turns when it does not.
 bool policy_alloc_wants_present(uint32_t asite);
-void policy_alloc_learn(uint32_t asite, bool present);
+void policy_alloc_learn(uint32_t asite, bool given_present, bool present);
 
 // What became of a site's copies, for the debug log.
 struct policy_report {

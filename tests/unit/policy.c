@@ -445,25 +445,57 @@ alloc_predictor(void **state)
     assert_int_not_equal(a, b); // sizes are apart
     assert_int_equal(a, policy_alloc_site(0x400100, 3));
     assert_false(policy_alloc_wants_present(a));
-    policy_alloc_learn(a, true);
+    policy_alloc_learn(a, true, true);
     assert_false(policy_alloc_wants_present(a));
-    policy_alloc_learn(a, true);
+    policy_alloc_learn(a, true, true);
     assert_true(policy_alloc_wants_present(a));
     assert_false(policy_alloc_wants_present(b));
     for (int n = 0; n < 1000; n++)
-        policy_alloc_learn(a, true);
-    policy_alloc_learn(a, false);
+        policy_alloc_learn(a, true, true);
+    policy_alloc_learn(a, true, false);
     assert_true(policy_alloc_wants_present(a));
-    policy_alloc_learn(a, false);
+    policy_alloc_learn(a, true, false);
     assert_false(policy_alloc_wants_present(a));
     for (int n = 0; n < 1000; n++)
-        policy_alloc_learn(a, false);
-    policy_alloc_learn(a, true);
+        policy_alloc_learn(a, true, false);
+    policy_alloc_learn(a, true, true);
     assert_false(policy_alloc_wants_present(a));
     for (int n = 0; n < 100000; n++)
         assert_true(policy_alloc_site(unit_random(), (int)unit_below(64)) < POLICY_SITES);
     policy_reset();
     assert_false(policy_alloc_wants_present(a));
+}
+
+// A site whose memory comes back as it was given: it is tried now and then with absent memory, and turns.
+static void
+alloc_predictor_probes(void **state)
+{
+    uint32_t a, n, last = 0;
+    unsigned probes = 0;
+
+    policy_reset();
+    a = policy_alloc_site(0x400100, 3);
+    for (n = 0; n < 3; n++)
+        policy_alloc_learn(a, true, true);
+    for (n = 1; n < 1000000; n++) { // everything is touched: rarer and rarer, by a factor of two
+        bool want = policy_alloc_wants_present(a);
+
+        if (!want) {
+            assert_true(n - last >= 256 && n - last >= (probes < 9 ? 256u << probes : 65536u));
+            last = n;
+            probes++;
+        }
+        policy_alloc_learn(a, want, true);
+    }
+    assert_true(probes >= 9 && probes < 30);
+    for (n = 0; policy_alloc_wants_present(a); n++) // nothing is touched, but for what is given present
+        policy_alloc_learn(a, true, true);
+    assert_true(n <= 65536);
+    policy_alloc_learn(a, false, false);
+    for (n = 0; n < 1000; n++) {
+        assert_false(policy_alloc_wants_present(a));
+        policy_alloc_learn(a, false, false);
+    }
 }
 
 // A site whose memory is touched 9 times in 10 is mostly guessed right.
@@ -480,7 +512,7 @@ alloc_predictor_learns(void **state)
         bool present = !unit_one_in(10);
 
         right += policy_alloc_wants_present(a) == present;
-        policy_alloc_learn(a, present);
+        policy_alloc_learn(a, true, present);
     }
     assert_true(right > 8500);
 }
@@ -506,6 +538,7 @@ main(void)
         cmocka_unit_test(mixtures_do_no_harm),
         cmocka_unit_test(tails),
         cmocka_unit_test(alloc_predictor),
+        cmocka_unit_test(alloc_predictor_probes),
         cmocka_unit_test(alloc_predictor_learns),
     };
     return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
