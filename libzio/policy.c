@@ -7,7 +7,7 @@
 #define GRANT 200000 // ns that a site may lose before it stops; also the most that it can save up
 #define MAX_BACKOFF 16
 #define LONGEST 65536u // copies, 1 << MAX_BACKOFF
-#define SHARE 32       // a site may lose this part of the time that its copies take
+#define SHARE 64       // a site may lose this part of the time that its copies take
 
 struct site {
     uintptr_t key;

@@ -144,7 +144,7 @@ mixed_winner_goes_on(void **state)
 }
 
 // Runs of plain copies between chances: at least 1, 2, 4, ... up to LONGEST, each but for the copy that found
-// the debt; and so many that the chance before cost no more than a 32nd of their time.
+// the debt; and so many that the chance before cost no more than a 64th of their time.
 static void
 backoff_doubles(void **state)
 {
@@ -161,7 +161,7 @@ backoff_doubles(void **state)
             run++;
         } else if (!elided) {
             assert_true(run >= want + 1 && run <= LONGEST + 1);
-            assert_true(runs == 0 || run >= LONGEST || run * s.gain >= (s.cost + s.faults - s.gain) * 32 / 2);
+            assert_true(runs == 0 || run >= LONGEST || run * s.gain >= (s.cost + s.faults - s.gain) * 64 / 2);
             want = min_of(want * 2, (uint64_t)LONGEST);
             run = 0;
             runs++;
@@ -223,7 +223,7 @@ recovers(void **state)
         assert_true(n * (s.cost + s.faults - s.gain) <= 3 * GRANT);
     for (run = 1; !copy_once(&s); run++)
         ;
-    assert_true(run >= 2 && run <= 2 + 3 * GRANT * 32 / s.gain);
+    assert_true(run >= 2 && run <= 2 + 3 * GRANT * 64 / s.gain);
 }
 
 // ZIO_POLICY=always: every chance is taken, and nothing is drawn for it.
