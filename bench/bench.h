@@ -45,14 +45,15 @@ struct opts {
     struct numlist pages;  // fault
     uint64_t slice_ns;     // length of one slice
     uint64_t warm_ns;      // warm-up of each variant of a row
-    uint64_t skew;         // echo, fault: bytes by which each buffer's start differs from the one before
-    unsigned rounds;       // slices of each variant in a row
-    int cpu_server;        // where workers and servers run
-    int cpu_client;        // where clients, feeders and drains run
-    bool json;             // one JSON document on stdout, nothing else
-    bool quick;            // a short run
-    bool ordinary;         // not under SCHED_RR, even where that is allowed
-    bool smoke;            // the tests' run: every path once, no time worth judging
+    uint64_t ring;   // echo: receive buffers that take turns, but for the copy-free server of comparison
+    uint64_t skew;   // echo, fault: bytes by which each buffer's start differs from the one before
+    unsigned rounds; // slices of each variant in a row
+    int cpu_server;  // where workers and servers run
+    int cpu_client;  // where clients, feeders and drains run
+    bool json;       // one JSON document on stdout, nothing else
+    bool quick;      // a short run
+    bool ordinary;   // not under SCHED_RR, even where that is allowed
+    bool smoke;      // the tests' run: every path once, no time worth judging
 };
 
 extern struct opts opt;

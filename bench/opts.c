@@ -10,7 +10,7 @@
 #include "bench/bench.h"
 #include "bench/opts.h"
 
-struct opts opt = {.source = "stable", .send = "write", .recv = "loop", .order = "first"};
+struct opts opt = {.ring = 1, .source = "stable", .send = "write", .recv = "loop", .order = "first"};
 
 enum {
     O_JSON = 256,
@@ -31,6 +31,7 @@ enum {
     O_SEND,
     O_RECV,
     O_SKEW,
+    O_RING,
     O_PAGES,
     O_ORDER,
     O_APPS,
@@ -63,6 +64,11 @@ static const struct argp_option options[] = {
     {"buffers", O_BUFFERS, "KIND", 0, "reused or fresh (default: both)", 3},
     {"send", O_SEND, "CALL", 0, "write (default), send or writev", 3},
     {"recv", O_RECV, "CALL", 0, "loop (default: recv until complete), waitall or read", 3},
+    {"ring", O_RING, "N", 0,
+     "receive into N buffers in turn, but for the copy-free server that is compared with: what the cache "
+     "makes of "
+     "a second buffer",
+     3},
     {"skew", O_SKEW, "BYTES", 0, "start each buffer so many bytes further into its page than the one before",
      3},
     {"pages", O_PAGES, "LIST", 0, "fault: pages that the server reads of each message", 3},
@@ -218,6 +224,9 @@ parse(int key, char *arg, struct argp_state *st)
         break;
     case O_SKEW:
         opt.skew = one_number("skew", arg, 0, 65536, st);
+        break;
+    case O_RING:
+        opt.ring = one_number("ring", arg, 1, 16, st);
         break;
     case O_PAGES:
         numbers("pages", arg, 1u << 20, &opt.pages, st);

@@ -166,6 +166,7 @@ row(json_t *result, const struct wreq *q, bool fault)
     int err = buf ? 0 : -ENOMEM;
     json_t *r, *key = row_key(q, fault);
     q0.copies = q0.pages = 0;
+    q0.ring = 1;
     if (buf)
         pattern_fill(buf, 2 * q->size, 5, 0);
     else
@@ -195,7 +196,7 @@ row(json_t *result, const struct wreq *q, bool fault)
 static struct wreq
 request(void)
 {
-    struct wreq q = {.kind = WK_ECHO, .skew = opt.skew};
+    struct wreq q = {.kind = WK_ECHO, .skew = opt.skew, .ring = (uint32_t)opt.ring};
     q.send = !strcmp(opt.send, "send")     ? WSEND_SEND
              : !strcmp(opt.send, "writev") ? WSEND_WRITEV
                                            : WSEND_WRITE;
@@ -210,9 +211,9 @@ static void
 head(json_t *result, const char *note)
 {
     result_head(result, "MiB/s", false, "no copy", note);
-    json_object_set_new(
-        result, "calls",
-        json_pack("{s:s, s:s, s:I}", "send", opt.send, "recv", opt.recv, "skew", (json_int_t)opt.skew));
+    json_object_set_new(result, "calls",
+                        json_pack("{s:s, s:s, s:I, s:I}", "send", opt.send, "recv", opt.recv, "skew",
+                                  (json_int_t)opt.skew, "ring", (json_int_t)opt.ring));
 }
 
 int

@@ -33,6 +33,7 @@ struct wreq {
     uint64_t slice_ns; // WOP_SLICE: for how long
     uint64_t seed;     // WOP_VERIFY
     uint64_t skew;     // echo: bytes
+    uint32_t ring;     // echo: receive buffers that take turns, 1 to 16
     uint32_t dest;     // copy: enum wdest
     uint32_t touch;    // copy: enum wtouch
     uint32_t source;   // copy, alloc: enum wsource

@@ -3,9 +3,9 @@
 //
 //   recv buffer -> b1 -> b2 -> ... -> bN -> send
 //
-// The receive buffer is allocated once, always. b1..bN are allocated once (reused), or each is malloc'd as
-// the chain reaches it and all are freed after the reply (fresh). The `fault` variant reads one word on so
-// many pages of bN before it is sent.
+// The receive buffer is allocated once, always; or several, which take turns. b1..bN are allocated once
+// (reused), or each is malloc'd as the chain reaches it and all are freed after the reply (fresh). The
+// `fault` variant reads one word on so many pages of bN before it is sent.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 
 #include "bench/worker.h"
 
-enum { PAGE = 4096, CHAIN_MAX = 64, SPLIT = 1000 };
+enum { PAGE = 4096, CHAIN_MAX = 64, RING_MAX = 16, SPLIT = 1000 };
 
 static volatile uint64_t sink;
 
@@ -86,15 +86,21 @@ unbuffer(const struct wreq *q, unsigned i, unsigned char *p)
 int
 worker_echo(const struct wreq *q, int fd)
 {
-    unsigned char *b[CHAIN_MAX + 1] = {0};
+    unsigned char *b[CHAIN_MAX + 1] = {0}, *ring[RING_MAX] = {0};
+    unsigned turn = 0, nring = q->ring < 1 ? 1 : q->ring > RING_MAX ? RING_MAX : q->ring;
     unsigned n = q->copies <= CHAIN_MAX ? q->copies : CHAIN_MAX;
     int got = -1;
-    for (unsigned i = 0; i <= (q->fresh ? 0 : n); i++) {
+    for (unsigned i = 0; i < nring; i++) {
+        if (!(ring[i] = buffer(q, 0)))
+            return 1;
+        memset(ring[i], 1, q->size);
+    }
+    for (unsigned i = 1; i <= (q->fresh ? 0 : n); i++) {
         if (!(b[i] = buffer(q, i)))
             return 1;
         memset(b[i], 1, q->size);
     }
-    while ((got = receive(q, fd, b[0])) > 0) {
+    while ((got = receive(q, fd, b[0] = ring[turn++ % nring])) > 0) {
         for (unsigned i = 1; i <= n; i++) {
             if (q->fresh && !(b[i] = buffer(q, i)))
                 return 1;
@@ -106,7 +112,9 @@ worker_echo(const struct wreq *q, int fd)
         for (unsigned i = 1; q->fresh && i <= n; i++)
             unbuffer(q, i, b[i]);
     }
-    for (unsigned i = 0; i <= (q->fresh ? 0 : n); i++)
+    for (unsigned i = 1; i <= (q->fresh ? 0 : n); i++)
         unbuffer(q, i, b[i]);
+    for (unsigned i = 0; i < nring; i++)
+        unbuffer(q, 0, ring[i]);
     return got == 0 ? 0 : 1;
 }
