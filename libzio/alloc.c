@@ -120,7 +120,10 @@ arena_malloc(size_t n, uintptr_t ra)
     site = policy_alloc_site(ra, cls);
     want = policy_alloc_wants_present(site);
     given = want;
-    a = pop(given, cls);
+    a = pop(want, cls);
+    if (!a && !want) // addresses cost nothing, and a present slot would not show whether an absent one is
+                     // left alone
+        a = new_slot(cls);
     if (!a)
         a = pop(given = !want, cls);
     if (!a)
