@@ -120,10 +120,7 @@ arena_malloc(size_t n, uintptr_t ra)
     site = policy_alloc_site(ra, cls);
     want = policy_alloc_wants_present(site);
     given = want;
-    a = pop(want, cls);
-    if (!a && !want) // addresses cost nothing, and a present slot would not show whether an absent one is
-                     // left alone
-        a = new_slot(cls);
+    a = pop(given, cls);
     if (!a)
         a = pop(given = !want, cls);
     if (!a)

@@ -12,7 +12,7 @@
 #include "libzio/real.h"
 #include "libzio/zio.h"
 
-#define PLAIN_READS 1000
+#define PLAIN_READS 64
 #define SHORT_RUN 8u // present pages in a row that are copied rather than moved away
 
 enum verdict {

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+# The chunk engine, linked into fsclient and the chunk server. It knows neither of them, nor the metadata.
+noinst_HEADERS += %D%/chunk.h %D%/impl.h %D%/sum.h
+noinst_LTLIBRARIES += %D%/libzchunk.la
+%C%_libzchunk_la_SOURCES = %D%/cache.c %D%/change.c %D%/clone.c %D%/direct.c %D%/gate.c %D%/io.c %D%/list.c %D%/read.c %D%/scrub.c \
+  %D%/store.c %D%/sum.c %D%/sumfile.c %D%/sync.c %D%/write.c
+%C%_libzchunk_la_CFLAGS = $(AM_CFLAGS) -Dcache_forget=chunk_cache_forget $(ISAL_CFLAGS) -pthread
+%C%_libzchunk_la_LIBADD = $(ISAL_LIBS)

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bringing sums up to date, and data and sums to the disk; and what is left to do after a crash of the
+// machine.
+#include <errno.h>
+
+#include "chunk/impl.h"
+
+#define BLOCK CHUNK_BLOCK_SIZE
+
+int
+sum_one(struct chunk_store *s, struct chunk_file *cf, uint32_t block, void *scratch)
+{
+    word_t *word = slot_entry(cf->slot, block);
+    uint64_t entry = atomic_load(word);
+
+    if (sum_intact(entry) && (sum_state(entry) != SUM_DIRTY || sum_writers(entry)))
+        return 0;
+    if (!sum_intact(entry)) {
+        uint64_t due = sum_pack(SUM_DIRTY, 0, sum_gen(entry) + 1, 0);
+
+        if (!atomic_compare_exchange_strong(word, &entry, due))
+            return 0;
+        entry = due;
+    }
+    ssize_t n = io_pread_full(s, cf->file.fd, scratch, BLOCK, (uint64_t)block * BLOCK);
+    if (n < 0)
+        return (int)n;
+    // Nobody was in, and nobody came in: else the generation is another, and the exchange fails.
+    uint64_t settled = sum_settle(entry, sum_block(scratch, (size_t)n));
+    store_step(s, "summed");
+    if (!atomic_compare_exchange_strong(word, &entry, settled))
+        return 0;
+    block_learn(cf, block, settled);
+    return 1;
+}
+
+// What sum_all found that it could not do.
+struct left {
+    bool writers; // blocks in which somebody writes, or did until killed
+    bool direct;  // blocks that may be written through a descriptor
+};
+
+static int
+sum_all(struct chunk_store *s, struct chunk_file *cf, struct left *left)
+{
+    uint32_t backed = slot_backed(s, cf->slot);
+    void *scratch = NULL;
+    int r = 0;
+
+    *left = (struct left){false, false};
+    for (uint32_t b = 0; b < backed && r >= 0; b++) {
+        uint64_t entry = atomic_load_explicit(slot_entry(cf->slot, b), memory_order_relaxed);
+
+        if (sum_intact(entry)) {
+            left->writers |= sum_writers(entry) > 0;
+            left->direct |= sum_state(entry) == SUM_DIRECT;
+            if (sum_state(entry) != SUM_DIRTY || sum_writers(entry))
+                continue;
+        }
+        if (!scratch && (scratch = store_scratch(s)) == NULL)
+            r = -ENOMEM;
+        else
+            r = sum_one(s, cf, b, scratch);
+    }
+    store_unscratch(s, scratch);
+    return r < 0 ? r : 0;
+}
+
+// Chunk exclusive: whoever is counted as a writer was killed.
+static void
+forget_writers(struct chunk_store *s, struct chunk_file *cf)
+{
+    uint32_t backed = slot_backed(s, cf->slot);
+
+    for (uint32_t b = 0; b < backed; b++) {
+        uint64_t entry = atomic_load(slot_entry(cf->slot, b));
+
+        if (sum_intact(entry) && sum_writers(entry))
+            (void)atomic_compare_exchange_strong(slot_entry(cf->slot, b), &entry,
+                                                 sum_restate(entry, sum_state(entry)));
+    }
+}
+
+int
+sums_forget_writers(struct chunk_store *s, struct chunk_file *cf)
+{
+    int r = excl_enter(s, cf, true);
+
+    if (r)
+        return r;
+    forget_writers(s, cf);
+    excl_leave(s, cf);
+    return 0;
+}
+
+static int
+sums_fresh(struct chunk_store *s, struct chunk_file *cf, struct left *left)
+{
+    int r = sum_all(s, cf, left);
+
+    if (r == 0 && left->direct)
+        r = direct_settle(s, cf);
+    if (r == 0 && left->writers)
+        r = sums_forget_writers(s, cf);
+    if (r == 0 && (left->writers || left->direct))
+        r = sum_all(s, cf, left);
+    return r;
+}
+
+static int
+sync_names(struct chunk_store *s, struct chunk_file *cf)
+{
+    char name[NAME_SIZE];
+    int fd, r;
+
+    if (!(atomic_fetch_and(&cf->slot[SLOT_FLAGS], ~(uint64_t)SLOT_NAME_NEW) & SLOT_NAME_NEW))
+        return 0;
+    store_name(name, NAME_DIR, atomic_load(&cf->id));
+    fd = r = io_open(s, name, O_RDONLY | O_DIRECTORY);
+    if (fd >= 0) {
+        struct owned_fd own = io_own(fd);
+
+        r = io_fsync(s, fd);
+        io_disown(&own);
+    }
+    // The subdirectory may be new as well.
+    if (r == 0)
+        r = io_fsync(s, s->root.fd);
+    if (r)
+        atomic_fetch_or(&cf->slot[SLOT_FLAGS], SLOT_NAME_NEW);
+    return r;
+}
+
+static int
+sync_pinned(struct chunk_store *s, struct chunk_file *cf)
+{
+    // A mark of its own, so that the end of one sync does not cover what another that began later has yet to
+    // do.
+    uint64_t mark = atomic_fetch_add(&s->syncs, 1) << 16 | (uint64_t)s->gate_slot << 2 | 2;
+    struct left left;
+    int r;
+
+    if (!file_current(cf))
+        return cf->seq & 1 ? gate_pass(s, cf) : -ESTALE;
+    // Nothing was changed since a sync that succeeded.
+    if (atomic_load(&cf->slot[SLOT_WRITES]) == SLOT_WRITES_NONE &&
+        !(atomic_load(&cf->slot[SLOT_FLAGS]) & SLOT_NAME_NEW))
+        return 0;
+    atomic_store(&cf->slot[SLOT_WRITES], mark);
+    atomic_thread_fence(memory_order_seq_cst); // pairs with write_note
+    if ((r = sums_fresh(s, cf, &left)) < 0)
+        goto out;
+    store_step(s, "sync-summed");
+    // Data before sums: sums that are on disk alone would call the old data damaged.
+    if ((r = io_fdatasync(s, cf->file.fd)) < 0)
+        goto out;
+    store_step(s, "sync-data");
+    if ((r = io_fdatasync(s, cf->group->file.fd)) < 0 || (r = sync_names(s, cf)) < 0)
+        goto out;
+    store_step(s, "sync-done");
+    if (!file_current(cf))
+        r = -ESTALE;
+    else if (!left.direct)
+        (void)atomic_compare_exchange_strong(&cf->slot[SLOT_WRITES], &mark, SLOT_WRITES_NONE);
+out:
+    if (r || left.direct)
+        atomic_store(&cf->slot[SLOT_WRITES], SLOT_WRITES_SOME);
+    return r;
+}
+
+int
+chunk_sync(struct chunk_store *s, uint64_t id)
+{
+    struct chunk_file *cf;
+    int r = store_enter(s);
+
+    if (r || s->flags & CHUNK_RDONLY)
+        return r;
+    r = -ESTALE;
+    for (int i = 0; i < TRIES && r == -ESTALE; i++) {
+        if ((r = cache_get(s, id, &cf)) < 0)
+            return r;
+        r = cache_put(s, cf, sync_pinned(s, cf));
+    }
+    return r == -ESTALE ? -EBUSY : r;
+}
+
+// All of the chunk is on disk with its sums, as far as its entries tell. Chunk exclusive.
+static bool
+settled(struct chunk_store *s, struct chunk_file *cf)
+{
+    uint32_t backed = slot_backed(s, cf->slot);
+
+    if (atomic_load(&cf->slot[SLOT_WRITES]) != SLOT_WRITES_NONE)
+        return false;
+    for (uint32_t b = 0; b < backed; b++) {
+        uint64_t entry = atomic_load_explicit(slot_entry(cf->slot, b), memory_order_relaxed);
+
+        if (!sum_intact(entry) || sum_writers(entry) || sum_state(entry) >= SUM_DIRTY)
+            return false;
+    }
+    return true;
+}
+
+void
+sums_tidy(struct chunk_store *s, struct chunk_file *cf)
+{
+    struct left left;
+
+    if (!file_current(cf))
+        return;
+    if (atomic_load(&cf->slot[SLOT_WRITES]) != SLOT_WRITES_NONE) {
+        (void)sum_all(s, cf, &left); // what can't be summed now stays DIRTY
+        return;
+    }
+    if (excl_enter(s, cf, false) != 0)
+        return;
+    if (settled(s, cf))
+        atomic_store(&cf->slot[SLOT_HOT], 0);
+    excl_leave(s, cf);
+}
+
+// The machine stopped while the chunk was being written. Of a block that does not fit its sum it can't be
+// known whether a write of that time reached the disk before its DIRTY did, or the disk damaged it: the first
+// is what happens, so the new content stands, and is told.
+static int
+recover_block(struct chunk_store *s, struct chunk_file *cf, uint32_t block, void *scratch)
+{
+    word_t *word = slot_entry(cf->slot, block);
+    uint64_t entry = atomic_load(word);
+    ssize_t n = io_pread_full(s, cf->file.fd, scratch, BLOCK, (uint64_t)block * BLOCK);
+
+    if (n < 0)
+        return n == -EIO ? 0 : (int)n; // one unreadable block is no reason to refuse the others
+    uint32_t crc = sum_block(scratch, (size_t)n);
+    if (sum_intact(entry) && sum_state(entry) == SUM_VALID && sum_crc(entry) == crc)
+        return 0;
+    if (sum_intact(entry) && sum_state(entry) == SUM_NONE && n == 0)
+        return 0;
+    if (sum_intact(entry) && sum_state(entry) == SUM_VALID)
+        store_event(s, CHUNK_EV_UNSURE, atomic_load(&cf->id), (uint64_t)block * BLOCK, (uint64_t)n,
+                    "the machine stopped while this chunk was being written; what this block now holds was "
+                    "taken as written");
+    atomic_store(word, sum_settle(sum_restate(entry, SUM_DIRTY), crc));
+    return 0;
+}
+
+int
+sums_recover(struct chunk_store *s, struct chunk_file *cf)
+{
+    uint64_t size, hot;
+    void *scratch = NULL;
+    int r = excl_enter(s, cf, true);
+
+    if (r)
+        return r;
+    hot = atomic_load(&cf->slot[SLOT_HOT]);
+    if (hot == 0 || hot == s->boot)
+        goto out; // another did it
+    if ((r = file_size(cf, &size)) < 0)
+        goto out;
+    uint64_t blocks = (size + BLOCK - 1) / BLOCK;
+    if (blocks > s->nblocks)
+        blocks = s->nblocks;
+    if ((r = slot_back(s, cf->group, cf->slot, atomic_load(&cf->id), (uint32_t)blocks)) < 0)
+        goto out;
+    uint32_t backed = slot_backed(s, cf->slot);
+    if ((scratch = store_scratch(s)) == NULL) {
+        r = -ENOMEM;
+        goto out;
+    }
+    for (uint32_t b = 0; b < blocks && r == 0; b++)
+        r = recover_block(s, cf, b, scratch);
+    for (uint32_t b = (uint32_t)blocks; b < backed && r == 0; b++)
+        if (atomic_load(slot_entry(cf->slot, b)))
+            atomic_store(slot_entry(cf->slot, b), 0);
+    store_step(s, "recovered");
+    if (r == 0 && (r = io_fdatasync(s, cf->file.fd)) == 0 && (r = io_fdatasync(s, cf->group->file.fd)) == 0)
+        atomic_store(&cf->slot[SLOT_HOT], 0);
+out:
+    store_unscratch(s, scratch);
+    excl_leave(s, cf);
+    return r;
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writing. In this order: each block's entry is made DIRTY with one more writer and a new generation; the
+// data is written; the writer leaves the entry again, with the sum if he knows it: he wrote all of the block,
+// and was alone from entering to leaving. So whenever a process is killed, an entry that is VALID has the sum
+// of what is there.
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+#include "chunk/impl.h"
+
+#define BLOCK CHUNK_BLOCK_SIZE
+#define PIECE_BLOCKS (SCRATCH_SIZE / BLOCK)
+
+// Part of a write, in at most PIECE_BLOCKS blocks.
+struct piece {
+    const unsigned char *buf;
+    size_t len;
+    uint64_t off;
+    uint32_t first;
+    unsigned count;
+    uint64_t entered[PIECE_BLOCKS]; // the entries as they were on entering
+    unsigned nentered;
+};
+
+bool
+write_ready(struct chunk_store *s, struct chunk_file *cf, uint32_t nblocks)
+{
+    return file_current(cf) && !(atomic_load(&cf->slot[SLOT_FLAGS]) & SLOT_SHARED) &&
+           atomic_load(&cf->slot[SLOT_HOT]) == s->boot && nblocks <= slot_backed(s, cf->slot);
+}
+
+int
+write_prepare(struct chunk_store *s, struct chunk_file *cf, uint32_t nblocks)
+{
+    int r;
+
+    if (atomic_load(&cf->slot[SLOT_FLAGS]) & SLOT_SHARED && (r = clone_break(s, cf, s->chunk_size)) != 0)
+        return r;
+    if (atomic_load(&cf->slot[SLOT_HOT]) != s->boot) {
+        // On disk before any data: else a crash of the machine could leave new data beside a sum that looks
+        // settled.
+        atomic_store(&cf->slot[SLOT_HOT], s->boot);
+        if ((r = io_fdatasync(s, cf->group->file.fd)) < 0) {
+            atomic_store(&cf->slot[SLOT_HOT], 0);
+            return r;
+        }
+        store_step(s, "hot");
+    }
+    return slot_back(s, cf->group, cf->slot, atomic_load(&cf->id), nblocks);
+}
+
+int
+write_prepare_once(struct chunk_store *s, struct chunk_file *cf, uint32_t nblocks)
+{
+    int r = excl_enter(s, cf, true);
+
+    if (r)
+        return r;
+    r = write_prepare(s, cf, nblocks);
+    excl_leave(s, cf);
+    return r;
+}
+
+void
+write_note(struct chunk_file *cf)
+{
+    // Pairs with chunk_sync, which changes it before it looks at the data.
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load(&cf->slot[SLOT_WRITES]) != SLOT_WRITES_SOME)
+        atomic_store(&cf->slot[SLOT_WRITES], SLOT_WRITES_SOME);
+    if (!atomic_load_explicit(&cf->wrote, memory_order_relaxed))
+        atomic_store_explicit(&cf->wrote, true, memory_order_relaxed);
+}
+
+// A write of part of a block keeps the rest; it must not get a good sum if it is damaged.
+static int
+check_rest(struct chunk_store *s, struct chunk_file *cf, const struct piece *p, void *scratch)
+{
+    for (unsigned i = 0; i < p->count; i++) {
+        uint64_t at = (uint64_t)(p->first + i) * BLOCK;
+        uint64_t entry = atomic_load(slot_entry(cf->slot, p->first + i));
+
+        if (p->off <= at && p->off + p->len >= at + BLOCK)
+            continue;
+        if (sum_state(entry) != SUM_VALID || block_known(cf, p->first + i, entry))
+            continue;
+        ssize_t n = block_verify(s, cf, p->first + i, scratch);
+        if (n < 0)
+            return (int)n;
+    }
+    return 0;
+}
+
+// false: some block has as many writers as can be counted (or as many were killed).
+static bool
+enter_blocks(struct chunk_file *cf, struct piece *p)
+{
+    for (p->nentered = 0; p->nentered < p->count; p->nentered++) {
+        word_t *word = slot_entry(cf->slot, p->first + p->nentered);
+        uint64_t entry = atomic_load(word);
+
+        do {
+            if (sum_intact(entry) && sum_writers(entry) == SUM_WRITERS_MAX)
+                return false;
+        } while (!atomic_compare_exchange_weak(word, &entry, sum_enter(entry)));
+        p->entered[p->nentered] = entry;
+    }
+    return true;
+}
+
+// Leave block i of the piece; with its sum, if `len` bytes of `data` and then zeros are all of it.
+static void
+leave_block(struct chunk_file *cf, const struct piece *p, unsigned i, const void *data, size_t len)
+{
+    word_t *word = slot_entry(cf->slot, p->first + i);
+    uint64_t mine = sum_enter(p->entered[i]), entry = mine;
+
+    // Alone: nobody was in when this writer entered, and nobody came since.
+    if (data && sum_writers(mine) == 1 && sum_state(mine) == SUM_DIRTY) {
+        uint64_t settled = sum_settle(mine, sum_block(data, len));
+
+        if (atomic_compare_exchange_strong(word, &entry, settled)) {
+            block_learn(cf, p->first + i, settled);
+            return;
+        }
+    }
+    entry = atomic_load(word);
+    while (!atomic_compare_exchange_weak(word, &entry, sum_leave(entry)))
+        ;
+}
+
+// How many bytes of the block at `at` the writer knows, if those and zeros are all of it; or 0.
+static size_t
+known_of(struct chunk_file *cf, const struct piece *p, uint64_t at, size_t written)
+{
+    uint64_t end = p->off + written, size;
+
+    if (p->off > at || end <= at)
+        return 0;
+    if (end >= at + BLOCK)
+        return BLOCK;
+    return file_size(cf, &size) == 0 && size <= end ? (size_t)(end - at) : 0;
+}
+
+static ssize_t
+write_entered(struct chunk_store *s, struct chunk_file *cf, struct piece *p, unsigned char *copy)
+{
+    int error;
+    ssize_t n;
+
+    store_step(s, "entered");
+    n = io_pwrite_full(s, cf->file.fd, copy ? copy : p->buf, p->len, p->off, &error);
+    store_step(s, "written");
+    write_note(cf);
+    for (unsigned i = 0; i < p->count; i++) {
+        uint64_t at = (uint64_t)(p->first + i) * BLOCK;
+        size_t known = copy && !error ? known_of(cf, p, at, (size_t)n) : 0;
+
+        leave_block(cf, p, i, known ? copy + (at - p->off) : NULL, known);
+    }
+    store_step(s, "left");
+    return n ? n : error;
+}
+
+// In the gate. *full: too many writers, see sums_forget_writers.
+static ssize_t
+write_piece(struct chunk_store *s, struct chunk_file *cf, struct piece *p, bool *full)
+{
+    // What gets a sum is copied first: the program may change its buffer while the kernel copies it, and the
+    // sum must be that of what was written. (The copy stays in the processor's cache, from where the kernel
+    // takes it.)
+    bool sums = p->off % BLOCK == 0 || p->count > 1;
+    unsigned char *scratch = store_scratch(s);
+    ssize_t n;
+
+    if (!scratch)
+        return -ENOMEM;
+    n = check_rest(s, cf, p, scratch);
+    if (n == 0) {
+        if (sums)
+            memcpy(scratch, p->buf, p->len);
+        if (enter_blocks(cf, p)) {
+            n = write_entered(s, cf, p, sums ? scratch : NULL);
+        } else {
+            for (unsigned i = 0; i < p->nentered; i++)
+                leave_block(cf, p, i, NULL, 0);
+            *full = true;
+        }
+    }
+    store_unscratch(s, scratch);
+    return n;
+}
+
+// Write up to p->count blocks of what is in *p, once the chunk lets us.
+static ssize_t
+write_pinned(struct chunk_store *s, struct chunk_file *cf, struct piece *p)
+{
+    for (int i = 0; i < TRIES; i++) {
+        word_t *cell = gate_enter(s, cf);
+        bool full = false;
+        ssize_t n;
+        int r;
+
+        if (!cell) {
+            if ((r = gate_pass(s, cf)) < 0)
+                return r;
+            continue;
+        }
+        if (!write_ready(s, cf, p->first + p->count)) {
+            gate_leave(cell);
+            if ((r = write_prepare_once(s, cf, p->first + p->count)) < 0)
+                return r;
+            continue;
+        }
+        n = write_piece(s, cf, p, &full);
+        gate_leave(cell);
+        if (!full)
+            return n;
+        if ((r = sums_forget_writers(s, cf)) < 0)
+            return r;
+        sched_yield();
+    }
+    return -EBUSY;
+}
+
+static struct piece
+next_piece(const unsigned char *buf, size_t len, uint64_t off)
+{
+    struct piece p = {.buf = buf, .off = off, .first = (uint32_t)(off / BLOCK)};
+    size_t most = (size_t)PIECE_BLOCKS * BLOCK - off % BLOCK;
+
+    p.len = len < most ? len : most;
+    p.count = (unsigned)((off + p.len - 1) / BLOCK - p.first + 1);
+    return p;
+}
+
+ssize_t
+chunk_write(struct chunk_store *s, uint64_t id, const void *buf, size_t len, uint64_t off)
+{
+    struct chunk_file *cf;
+    size_t done = 0;
+    int r = store_enter_write(s);
+
+    if (r)
+        return r;
+    if (off > s->chunk_size || len > s->chunk_size - off)
+        return -EFBIG;
+    for (int tries = 0; tries < TRIES; tries++) {
+        ssize_t n = 0;
+
+        if ((r = cache_get(s, id, &cf)) < 0)
+            return done ? (ssize_t)done : r;
+        while (n >= 0 && done < len) {
+            struct piece p = next_piece((const unsigned char *)buf + done, len - done, off + done);
+
+            n = write_pinned(s, cf, &p);
+            if (n > 0)
+                done += (size_t)n;
+        }
+        (void)cache_put(s, cf, n == -ESTALE ? -ESTALE : 0);
+        if (n != -ESTALE)
+            return n < 0 && !done ? n : (ssize_t)done;
+    }
+    return done ? (ssize_t)done : -EBUSY;
+}

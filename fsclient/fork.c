@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a volume's handle notices that it is in a fork child: a page that the kernel hands to children empty
+// (MADV_WIPEONFORK, Linux 4.14), so that the question costs one load and no system call. The first call in
+// the child makes the volume good; others that come meanwhile wait for it.
+#include <errno.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "fsclient/driver.h"
+
+int
+fork_watch(struct fsc *fs)
+{
+    long page = sysconf(_SC_PAGESIZE);
+    void *p = mmap(NULL, (size_t)page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int err;
+
+    if (p == MAP_FAILED)
+        return -errno;
+    if (madvise(p, (size_t)page, MADV_WIPEONFORK) != 0) {
+        err = -errno;
+        munmap(p, (size_t)page);
+        return err;
+    }
+    fs->alive = p;
+    atomic_store(&fs->fork_state, getpid());
+    atomic_store_explicit(fs->alive, FORK_ALIVE, memory_order_release);
+    return 0;
+}
+
+void
+fork_unwatch(struct fsc *fs)
+{
+    if (fs->alive)
+        munmap((void *)fs->alive, (size_t)sysconf(_SC_PAGESIZE));
+    fs->alive = NULL;
+}
+
+bool
+fork_is_child(struct fsc *fs)
+{
+    return atomic_load_explicit(fs->alive, memory_order_acquire) != FORK_ALIVE;
+}
+
+int
+fork_mend(struct fsc *fs)
+{
+    int me = getpid(), owner, err;
+
+    for (;;) {
+        owner = atomic_load(&fs->fork_state);
+        if (owner == me) { // another thread of this process was faster, or it is a child of vfork's kind
+            atomic_store_explicit(fs->alive, FORK_ALIVE, memory_order_release);
+            return 0;
+        }
+        if (owner != -me && atomic_compare_exchange_strong(&fs->fork_state, &owner, -me))
+            break;
+        sched_yield();
+    }
+    err = fs->drv->fork_child(fs);
+    if (err) { // let the next call try again; 0 is nobody's process id
+        atomic_store(&fs->fork_state, 0);
+        return err;
+    }
+    atomic_store(&fs->fork_state, me);
+    atomic_store_explicit(fs->alive, FORK_ALIVE, memory_order_release);
+    return 0;
+}

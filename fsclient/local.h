@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// The embedded driver, local:DIR: the namespace engine (DIR/meta) and the chunk engine (DIR/chunks) joined in
+// this process. Many processes use one directory at once. What crosses both engines is kept right by one lock
+// for each inode (local_lock.c):
+//
+//   shared      who writes bytes in place: in chunks that are mapped, not shared with clones, and long enough
+//   exclusive   who changes which chunks a file has, or how long they are: growth, holes, truncation, copy on
+//   write everything  who makes chunks shared: clone and snapshot of a tree none        who reads: the
+//   inode's version (meta_version) tells afterwards whether to read again
+//
+// Data is written before the change of the metadata that shows it.
+#ifndef FSCLIENT_LOCAL_H
+#define FSCLIENT_LOCAL_H
+
+#include <pthread.h>
+
+#include "chunk/chunk.h"
+#include "fsclient/driver.h"
+#include "meta/meta.h"
+
+#define LOCAL_TABLE 256 // buckets of the table of inodes in use
+#define LOCAL_WINDOW 32 // chunks of a file that are remembered
+
+// An inode in use in this process.
+struct linode {
+    struct linode *next; // in its bucket; table_lock
+    uint64_t ino;
+    int refs; // table_lock
+
+    pthread_mutex_t lock; // of the fields down to the blank line
+    pthread_cond_t free;
+    int readers; // threads that hold it shared; the first took the file lock, the last gives it back
+    int waiting; // threads that want it exclusively: new readers stand back
+    bool writer; // a thread holds it exclusively
+
+    pthread_mutex_t map_lock; // of what is known of its chunks
+    bool map_valid;
+    uint32_t map_version;         // meta_version before it was asked for
+    uint64_t map_first, map_last; // the indexes that it tells about
+    size_t map_n;
+    struct meta_chunk map[LOCAL_WINDOW];
+};
+
+struct local {
+    struct fsc *fs;
+    struct meta *m;
+    struct chunk_store *c;
+    uint64_t chunk_size;
+    char *dir;
+    int lock_fd;            // DIR/lock: byte `ino` is the lock of that inode
+    _Atomic uint32_t *gate; // its first word, shared by all: somebody wants everything (local_lock.c)
+    pthread_mutex_t table_lock;
+    struct linode *table[LOCAL_TABLE];
+    pthread_mutex_t garbage_lock; // one thread takes the garbage out
+    _Atomic uint32_t garbage;     // about how many chunks wait for that
+};
+
+// NULL stands for the engine itself.
+static inline const struct meta_cred *
+local_cred(const struct fsc_cred *cred, struct meta_cred *out)
+{
+    if (cred == FSC_ENGINE)
+        return NULL;
+    *out = (struct meta_cred){cred->uid, cred->gid, cred->groups, cred->ngroups, cred->umask};
+    return out;
+}
+
+void local_attr(const struct meta_attr *in, struct fsc_attr *out);
+
+// local_lock.c
+int local_lock_open(struct local *l);
+void local_lock_close(struct local *l);
+int local_lock_fork(struct local *l); // in the child: nobody holds anything
+struct linode *linode_get(struct local *l, uint64_t ino);
+void linode_put(struct local *l, struct linode *in);
+int linode_lock_shared(struct local *l, struct linode *in);
+void linode_unlock_shared(struct local *l, struct linode *in);
+int linode_lock(struct local *l, struct linode *in);
+void linode_unlock(struct local *l, struct linode *in);
+int local_lock_all(struct local *l); // a descriptor; close it to unlock
+
+// local_map.c
+// The chunks with indexes first..last into v[last - first + 1]; holes have id 0. From memory while the
+// inode's version is what it was.
+int local_map(struct local *l, struct linode *in, uint64_t first, uint64_t last, struct meta_chunk *v);
+
+// local_garbage.c: `n` chunks more may have become garbage; takes it out when it is worth it.
+void local_garbage_hint(struct local *l, uint32_t n);
+int local_garbage_take(struct local *l);
+
+// local_read.c
+ssize_t local_preadv(struct fsc_file *file, const struct iovec *iov, int count, uint64_t offset);
+// local_write.c
+ssize_t local_pwritev(struct fsc_file *file, const struct iovec *iov, int count, uint64_t offset, bool append,
+                      uint64_t *end);
+int local_kill_suid(struct local *l, uint64_t ino, const struct meta_attr *attr);
+// local_space.c
+int local_truncate(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, uint64_t size,
+                   struct fsc_attr *attr);
+int local_fallocate(struct fsc_file *file, int mode, uint64_t offset, uint64_t length);
+int local_fsync(struct fsc_file *file, bool data_only);
+int64_t local_seek(struct fsc_file *file, uint64_t offset, int whence);
+int local_clone_range(struct fsc_file *src, uint64_t src_offset, struct fsc_file *dst, uint64_t dst_offset,
+                      uint64_t length);
+ssize_t local_layout(struct fsc_file *file, uint64_t offset, uint64_t length, struct fsc_extent *v, size_t n);
+// local_names.c and the rest: what the driver's table names
+#define LOCAL(fs) ((struct local *)(fs)->priv)
+
+#endif

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which chunks a file has, remembered while the inode's version stays; and taking out the garbage.
+#include <errno.h>
+#include <string.h>
+
+#include "fsclient/local.h"
+
+// Asks the engine for a window that begins at `first`. map_lock is held.
+static int
+map_fill(struct local *l, struct linode *in, uint64_t first, uint32_t version)
+{
+    ssize_t n;
+
+    in->map_valid = false;
+    n = meta_get_chunks(l->m, in->ino, first, in->map, LOCAL_WINDOW);
+    if (n < 0)
+        return (int)n;
+    in->map_n = (size_t)n;
+    in->map_first = first;
+    in->map_last = n < LOCAL_WINDOW ? UINT64_MAX : in->map[n - 1].index;
+    in->map_version = version;
+    in->map_valid = true;
+    return 0;
+}
+
+int
+local_map(struct local *l, struct linode *in, uint64_t first, uint64_t last, struct meta_chunk *v)
+{
+    uint64_t want = first;
+    int err = 0;
+
+    memset(v, 0, (last - first + 1) * sizeof *v);
+    pthread_mutex_lock(&in->map_lock);
+    while (want <= last) {
+        uint32_t version = meta_version(l->m, in->ino);
+
+        if (!in->map_valid || in->map_version != version || version & 1 || want < in->map_first ||
+            want > in->map_last) {
+            err = map_fill(l, in, want, version);
+            if (err)
+                break;
+        }
+        for (size_t i = 0; i < in->map_n; i++)
+            if (in->map[i].index >= want && in->map[i].index <= last)
+                v[in->map[i].index - first] = in->map[i];
+        if (in->map_last >= last)
+            break;
+        want = in->map_last + 1;
+    }
+    pthread_mutex_unlock(&in->map_lock);
+    return err;
+}
+
+// ---- garbage ----
+
+#define GARBAGE_BATCH 64
+
+// Deletes what nothing refers to any more. A chunk that another process is reading at this moment is read
+// again there.
+int
+local_garbage_take(struct local *l)
+{
+    uint64_t ids[GARBAGE_BATCH];
+    ssize_t n = 0;
+    int err = 0;
+
+    if (pthread_mutex_trylock(&l->garbage_lock) != 0)
+        return 0; // another thread is at it
+    atomic_store(&l->garbage, 0);
+    do {
+        n = meta_take_garbage(l->m, ids, GARBAGE_BATCH);
+        for (ssize_t i = 0; i < n && !err; i++) {
+            err = chunk_delete(l->c, ids[i]);
+            if (err == -ENOENT)
+                err = 0;
+        }
+        if (n > 0 && !err)
+            err = meta_garbage_done(l->m, ids, (size_t)n);
+    } while (n == GARBAGE_BATCH && !err);
+    pthread_mutex_unlock(&l->garbage_lock);
+    return n < 0 ? (int)n : err;
+}
+
+void
+local_garbage_hint(struct local *l, uint32_t n)
+{
+    // What it can't delete now, somebody will later.
+    if (atomic_fetch_add(&l->garbage, n) + n >= GARBAGE_BATCH)
+        local_garbage_take(l);
+}

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+// fcntl's byte ranges and flock, as rows in SQL: (inode, kind, session, owner, range). A lock of a session
+// that died counts for nothing. Waiting is on the inode's change counter, a futex that all processes share.
+#include <errno.h>
+#include <linux/futex.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "meta/internal.h"
+
+enum { KIND_RANGE, KIND_FLOCK };
+#define MAX_RANGES 256 // of one owner on one inode; more: ENOLCK
+#define SLICE_MS 200   // a waiter looks again after that: the holder's death changes no counter
+#define WAIT_DEPTH 64  // of a circle of waiters that is looked for
+
+struct range {
+    int64_t start, stop;
+    short type;
+};
+
+struct other {
+    uint64_t session, owner;
+    struct range range;
+    pid_t pid;
+};
+
+static void
+wake(struct meta *m, uint64_t ino)
+{
+    syscall(SYS_futex, &m->s->counter[shared_bucket(ino, 0)], FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+// Own ranges into v; the first conflicting one of others into `who`. 1: there is one.
+static int
+scan(struct op *op, uint64_t ino, int kind, uint64_t owner, const struct range *want, struct range *v, int *n,
+     struct other *who)
+{
+    struct meta *m = op->m;
+    int r = db_query(m->db, SQL_LOCK_LIST, "ii", ino, (int64_t)kind), found = 0;
+
+    *n = 0;
+    while (r >= 0 && (r = db_step(m->db, SQL_LOCK_LIST)) == 1) {
+        struct other o = {.session = (uint64_t)db_int(m->db, SQL_LOCK_LIST, 0),
+                          .owner = (uint64_t)db_int(m->db, SQL_LOCK_LIST, 1),
+                          .range = {db_int(m->db, SQL_LOCK_LIST, 2), db_int(m->db, SQL_LOCK_LIST, 3),
+                                    (short)db_int(m->db, SQL_LOCK_LIST, 4)},
+                          .pid = (pid_t)db_int(m->db, SQL_LOCK_LIST, 5)};
+
+        if (o.session == m->session && o.owner == owner) {
+            if (*n == MAX_RANGES) {
+                r = -ENOLCK;
+                break;
+            }
+            v[(*n)++] = o.range;
+        } else if (!found && want->start <= o.range.stop && o.range.start <= want->stop &&
+                   (want->type == F_WRLCK || o.range.type == F_WRLCK) && session_alive(op, o.session)) {
+            *who = o;
+            found = 1;
+        }
+    }
+    db_done(m->db, SQL_LOCK_LIST);
+    return r < 0 ? r : found;
+}
+
+// The ranges of an owner with `want` put over them (or, for F_UNLCK, cut out): sorted, and neighbours of a
+// kind joined.
+static int
+overlay(struct range *v, int n, const struct range *want)
+{
+    struct range out[MAX_RANGES + 4];
+    int k = 0, w = 0;
+
+    for (int i = 0; i < n; i++) {
+        if (v[i].stop < want->start || v[i].start > want->stop) {
+            out[k++] = v[i];
+            continue;
+        }
+        if (v[i].start < want->start)
+            out[k++] = (struct range){v[i].start, want->start - 1, v[i].type};
+        if (v[i].stop > want->stop)
+            out[k++] = (struct range){want->stop + 1, v[i].stop, v[i].type};
+        if (k > MAX_RANGES + 1)
+            return -ENOLCK;
+    }
+    if (want->type != F_UNLCK)
+        out[k++] = *want;
+    for (int i = 1; i < k; i++) // few, and nearly sorted
+        for (int j = i; j > 0 && out[j].start < out[j - 1].start; j--) {
+            struct range t = out[j];
+
+            out[j] = out[j - 1];
+            out[j - 1] = t;
+        }
+    for (int i = 0; i < k; i++) {
+        if (w && out[i].type == v[w - 1].type && v[w - 1].stop != INT64_MAX &&
+            v[w - 1].stop + 1 == out[i].start) {
+            v[w - 1].stop = out[i].stop;
+            continue;
+        }
+        if (w == MAX_RANGES)
+            return -ENOLCK;
+        v[w++] = out[i];
+    }
+    return w;
+}
+
+// Would waiting for `who` close a circle?
+static int
+closes_circle(struct op *op, uint64_t owner, const struct other *who)
+{
+    struct meta *m = op->m;
+    uint64_t session = who->session, o = who->owner;
+
+    for (int i = 0; i < WAIT_DEPTH; i++) {
+        int r;
+
+        if (session == m->session && o == owner)
+            return 1;
+        if ((r = db_query(m->db, SQL_WAIT_GET, "ii", session, o)) < 0 ||
+            (r = db_step(m->db, SQL_WAIT_GET)) <= 0)
+            return r;
+        session = (uint64_t)db_int(m->db, SQL_WAIT_GET, 0);
+        o = (uint64_t)db_int(m->db, SQL_WAIT_GET, 1);
+        db_done(m->db, SQL_WAIT_GET);
+    }
+    return 0;
+}
+
+static int
+conflict(struct op *op, uint64_t owner, const struct other *who, bool wait)
+{
+    struct meta *m = op->m;
+    int r;
+
+    if (!wait)
+        return op_abort(op, -EAGAIN);
+    if ((r = closes_circle(op, owner, who)) != 0)
+        return op_abort(op, r < 0 ? r : -EDEADLK);
+    if ((r = db_run(m->db, SQL_WAIT_PUT, "iiii", m->session, owner, who->session, who->owner)) < 0)
+        return op_abort(op, r);
+    r = op_commit(op);
+    return r < 0 ? r : -EAGAIN;
+}
+
+static int
+set(struct meta *m, uint64_t ino, int kind, uint64_t owner, const struct range *want, pid_t pid, bool wait)
+{
+    struct range v[MAX_RANGES + 4];
+    struct other who;
+    struct node node;
+    struct op *op;
+    int n, r = op_begin(m, OP_DIRECT | OP_INTERNAL, &op);
+
+    if (r < 0)
+        return r;
+    if ((r = op_node(op, ino, &node)) < 0 || (r = scan(op, ino, kind, owner, want, v, &n, &who)) < 0)
+        return op_abort(op, r);
+    if (r && want->type != F_UNLCK)
+        return conflict(op, owner, &who, wait);
+    if (n == 0 && want->type == F_UNLCK)
+        return op_abort(op, 0);
+    if ((n = overlay(v, n, want)) < 0)
+        return op_abort(op, n);
+    if ((r = db_run(m->db, SQL_LOCK_CLEAR, "iiii", ino, (int64_t)kind, m->session, owner)) < 0)
+        return op_abort(op, r);
+    for (int i = 0; r == 0 && i < n; i++)
+        r = db_run(m->db, SQL_LOCK_PUT, "iiiiiiii", ino, (int64_t)kind, m->session, owner, v[i].start,
+                   v[i].stop, (int64_t)v[i].type, (int64_t)pid);
+    if (r == 0)
+        r = db_run(m->db, SQL_WAIT_DEL, "ii", m->session, owner);
+    op_touch(op, ino);
+    r = op_end(op, r);
+    if (r == 0)
+        wake(m, ino);
+    return r;
+}
+
+static int64_t
+clamp(uint64_t v)
+{
+    return v > INT64_MAX ? INT64_MAX : (int64_t)v;
+}
+
+int
+meta_setlk(struct meta *m, uint64_t ino, uint64_t owner, const struct meta_lock *lock, bool wait)
+{
+    struct range want = {clamp(lock->start), clamp(lock->end), lock->type};
+
+    if (lock->start > lock->end || (lock->type != F_RDLCK && lock->type != F_WRLCK && lock->type != F_UNLCK))
+        return -EINVAL;
+    return set(m, ino, KIND_RANGE, owner, &want, lock->pid, wait);
+}
+
+int
+meta_getlk(struct meta *m, uint64_t ino, uint64_t owner, struct meta_lock *lock)
+{
+    struct range want = {clamp(lock->start), clamp(lock->end), lock->type}, v[MAX_RANGES];
+    struct other who;
+    struct op *op;
+    int n, r;
+
+    if (lock->start > lock->end || (lock->type != F_RDLCK && lock->type != F_WRLCK))
+        return -EINVAL;
+    if ((r = op_begin(m, OP_READ, &op)) < 0)
+        return r;
+    r = op_abort(op, scan(op, ino, KIND_RANGE, owner, &want, v, &n, &who));
+    if (r < 0)
+        return r;
+    lock->type = F_UNLCK;
+    if (r) {
+        lock->start = (uint64_t)who.range.start;
+        lock->end = who.range.stop == INT64_MAX ? UINT64_MAX : (uint64_t)who.range.stop;
+        lock->type = who.range.type;
+        lock->pid = who.pid;
+    }
+    return 0;
+}
+
+int
+meta_flock(struct meta *m, uint64_t ino, uint64_t owner, short type)
+{
+    struct range want = {0, INT64_MAX, F_UNLCK};
+
+    if (type == LOCK_SH)
+        want.type = F_RDLCK;
+    else if (type == LOCK_EX)
+        want.type = F_WRLCK;
+    else if (type != LOCK_UN)
+        return -EINVAL;
+    return set(m, ino, KIND_FLOCK, owner, &want, 0, false);
+}
+
+int
+meta_unlock_all(struct meta *m, uint64_t ino, uint64_t owner)
+{
+    struct op *op;
+    int r = op_begin(m, OP_DIRECT | OP_INTERNAL, &op);
+
+    if (r < 0)
+        return r;
+    for (int kind = KIND_RANGE; r == 0 && kind <= KIND_FLOCK; kind++)
+        r = db_run(m->db, SQL_LOCK_CLEAR, "iiii", ino, (int64_t)kind, m->session, owner);
+    if (r == 0)
+        r = db_run(m->db, SQL_WAIT_DEL, "ii", m->session, owner);
+    op_touch(op, ino);
+    r = op_end(op, r);
+    if (r == 0)
+        wake(m, ino);
+    return r;
+}
+
+uint32_t
+meta_lock_seq(struct meta *m, uint64_t ino)
+{
+    return atomic_load(&m->s->counter[shared_bucket(ino, 0)]);
+}
+
+int
+meta_lock_wait(struct meta *m, uint64_t ino, uint32_t seq, int ms)
+{
+    int slice = ms < 0 || ms > SLICE_MS ? SLICE_MS : ms;
+    struct timespec t = {slice / 1000, (long)(slice % 1000) * 1000000};
+
+    if (syscall(SYS_futex, &m->s->counter[shared_bucket(ino, 0)], FUTEX_WAIT, seq, &t, NULL, 0) < 0 &&
+        errno == EINTR)
+        return -EINTR;
+    return 0;
+}
+
+int
+meta_lock_cancel(struct meta *m, uint64_t ino, uint64_t owner)
+{
+    struct op *op;
+    int r = op_begin(m, OP_DIRECT | OP_INTERNAL, &op);
+
+    (void)ino;
+    if (r < 0)
+        return r;
+    return op_end(op, db_run(m->db, SQL_WAIT_DEL, "ii", m->session, owner));
+}

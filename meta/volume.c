@@ -1,0 +1,500 @@
+// SPDX-License-Identifier: Apache-2.0
+// Making, opening and closing a volume; sessions across fork; what is known of the volume as a whole.
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+
+#include "meta/internal.h"
+#include "meta/schema.h"
+
+static int
+url_dir(const char *url, char dir[PATH_MAX])
+{
+    if (strncmp(url, "postgresql:", 11) == 0 || strncmp(url, "postgres:", 9) == 0)
+        return -EOPNOTSUPP;
+    if (strncmp(url, "sqlite:", 7) == 0)
+        url += 7;
+    if (!*url)
+        return -ENOENT;
+    if (strlen(url) > PATH_MAX - 32)
+        return -ENAMETOOLONG;
+    strcpy(dir, url);
+    return 0;
+}
+
+static int
+put_number(struct meta_db *db, const char *key, uint64_t v)
+{
+    return db_run(db, SQL_VOLUME_PUT, "bi", key, strlen(key), v);
+}
+
+static int
+put_bytes(struct meta_db *db, const char *key, const void *p, size_t n)
+{
+    return db_run(db, SQL_VOLUME_PUT, "bb", key, strlen(key), p, n);
+}
+
+static int
+get_number(struct meta_db *db, const char *key, uint64_t *v)
+{
+    int r = db_query(db, SQL_VOLUME_GET, "b", key, strlen(key));
+
+    *v = 0;
+    if (r < 0 || (r = db_step(db, SQL_VOLUME_GET)) < 0)
+        return r;
+    if (r == 1) {
+        *v = (uint64_t)db_int(db, SQL_VOLUME_GET, 0);
+        db_done(db, SQL_VOLUME_GET);
+    }
+    return 0;
+}
+
+static int
+get_bytes(struct meta_db *db, const char *key, void *p, size_t size)
+{
+    int r = db_query(db, SQL_VOLUME_GET, "b", key, strlen(key));
+    size_t n;
+    const void *q;
+
+    memset(p, 0, size);
+    if (r < 0 || (r = db_step(db, SQL_VOLUME_GET)) < 0)
+        return r;
+    if (r == 0)
+        return -EUCLEAN;
+    q = db_blob(db, SQL_VOLUME_GET, 0, &n);
+    memcpy(p, q, n < size ? n : size);
+    db_done(db, SQL_VOLUME_GET);
+    return 0;
+}
+
+static int
+fill_new(struct meta_db *db, const struct meta_format *f)
+{
+    int64_t now = op_now();
+    uint32_t mode = S_IFDIR | (f->root_mode ? f->root_mode & 07777 : 0755);
+    uint64_t chunk = f->chunk_size ? f->chunk_size : 64u << 20;
+    uint8_t uuid[16];
+    uint64_t key[2];
+    int r;
+
+    if (getrandom(uuid, sizeof(uuid), 0) != sizeof(uuid) || getrandom(key, sizeof(key), 0) != sizeof(key))
+        return -EIO;
+    if ((r = put_number(db, "format", VOLUME_FORMAT)) < 0 || (r = put_number(db, "chunk_size", chunk)) < 0 ||
+        (r = put_number(db, "trash_seconds", f->trash_seconds)) < 0 ||
+        (r = put_bytes(db, "uuid", uuid, sizeof(uuid))) < 0 ||
+        (r = put_bytes(db, "key", key, sizeof(key))) < 0 ||
+        (r = put_bytes(db, "label", f->label, strnlen(f->label, 63))) < 0 ||
+        (r = put_number(db, "ino", 2)) < 0 || (r = put_number(db, "chunk", 1)) < 0 ||
+        (r = put_number(db, "batch", 0)) < 0)
+        return r;
+    if ((r = db_run(db, SQL_INODE_PUT, "iiiiiiiiiiiiiiii", (int64_t)META_ROOT, (int64_t)mode,
+                    (int64_t)f->root_uid, (int64_t)f->root_gid, (int64_t)2, (int64_t)0, (int64_t)0,
+                    (int64_t)0, now, now, now, now, (int64_t)META_ROOT, (int64_t)0, (int64_t)0, (int64_t)0)) <
+        0)
+        return r;
+    if ((r = db_run(db, SQL_USAGE_PUT, "iiiiiii", (int64_t)USAGE_VOLUME, (int64_t)0, (int64_t)0, (int64_t)1,
+                    f->max_space, f->max_inodes, (int64_t)0)) < 0)
+        return r;
+    return db_run(db, SQL_USAGE_PUT, "iiiiiii", (int64_t)USAGE_USER, (int64_t)f->root_uid, (int64_t)0,
+                  (int64_t)1, (int64_t)0, (int64_t)0, (int64_t)0);
+}
+
+int
+meta_format(const char *url, const struct meta_format *fmt, const struct meta_options *opt)
+{
+    struct meta_format zero = {0};
+    struct meta_say say = {opt ? opt->message : NULL, opt ? opt->arg : NULL};
+    char dir[PATH_MAX], path[PATH_MAX + 16];
+    struct meta_db *db = NULL;
+    struct stat sb;
+    int r = url_dir(url, dir);
+
+    if (r < 0)
+        return r;
+    if (!fmt)
+        fmt = &zero;
+    if (fmt->chunk_size &&
+        (fmt->chunk_size & (fmt->chunk_size - 1) || fmt->chunk_size < 65536 || fmt->chunk_size > 1u << 30))
+        return -EINVAL;
+    if (mkdir(dir, 0777) < 0 && errno != EEXIST)
+        return -errno;
+    snprintf(path, sizeof(path), "%s/meta.db", dir);
+    if (stat(path, &sb) == 0)
+        return -EEXIST;
+    // A log or a shared file of something that is no more would be taken for the new volume's.
+    snprintf(path, sizeof(path), "%s/meta.shared", dir);
+    unlink(path);
+    snprintf(path, sizeof(path), "%s/meta.db-wal", dir);
+    unlink(path);
+    if ((r = db_open(dir, true, &say, &db)) < 0)
+        return r;
+    if ((r = schema_upgrade(db, META_SCHEMA, &say)) == 0 && (r = db_begin(db)) == 0) {
+        if ((r = fill_new(db, fmt)) == 0)
+            r = db_commit(db);
+        else
+            db_rollback(db);
+    }
+    if (r == 0 && (r = db_checkpoint(db)) == 0)
+        r = db_sync(db);
+    db_close(db);
+    if (r < 0) {
+        snprintf(path, sizeof(path), "%s/meta.db", dir);
+        unlink(path);
+    }
+    return r;
+}
+
+static int
+load(struct meta *m)
+{
+    struct meta_info *i = &m->info;
+    uint64_t v;
+    int r;
+
+    if ((r = get_number(m->db, "format", &v)) < 0)
+        return r;
+    if (v != VOLUME_FORMAT) {
+        meta_say(&m->say,
+                 "%s: the volume's format is version %llu, this program knows %d; use a newer release of zIO",
+                 m->dir, (unsigned long long)v, VOLUME_FORMAT);
+        return -EPROTONOSUPPORT;
+    }
+    if ((r = get_number(m->db, "chunk_size", &i->chunk_size)) < 0 ||
+        (r = get_number(m->db, "trash_seconds", &v)) < 0)
+        return r;
+    i->trash_seconds = (uint32_t)v;
+    i->schema = META_SCHEMA;
+    if (i->chunk_size < 65536 || i->chunk_size & (i->chunk_size - 1))
+        return -EUCLEAN;
+    if ((r = get_bytes(m->db, "uuid", i->uuid, sizeof(i->uuid))) < 0 ||
+        (r = get_bytes(m->db, "key", m->key, sizeof(m->key))) < 0)
+        return r;
+    return get_bytes(m->db, "label", i->label, sizeof(i->label) - 1);
+}
+
+// With the volume's lock: the database, the log, a session.
+static int
+attach(struct meta *m, bool fresh)
+{
+    int r;
+
+    if ((r = db_open(m->dir, false, &m->say, &m->db)) < 0)
+        return r;
+    if ((r = schema_upgrade(m->db, META_SCHEMA, &m->say)) < 0)
+        return r;
+    if (fresh || m->s->broken) {
+        m->s->broken = 1;
+        if ((r = log_recover(&m->s->log, m->db, fresh)) < 0)
+            return r;
+        m->s->next_ino = m->s->ino_end = m->s->next_chunk = m->s->chunk_end = 0;
+        atomic_fetch_add(&m->s->epoch, 1);
+        for (uint32_t i = 0; i < SHARED_COUNTERS; i++)
+            if (atomic_load_explicit(&m->s->counter[i], memory_order_relaxed) & 1)
+                atomic_fetch_add(&m->s->counter[i], 1);
+        m->s->broken = 0;
+    }
+    return load(m);
+}
+
+static int
+new_session(struct meta *m)
+{
+    int r = shared_session_new(m->s, &m->slot);
+
+    if (r == 0)
+        m->session = shared_session_number(m->s, m->slot);
+    return r;
+}
+
+static int
+start(struct meta *m, bool fresh)
+{
+    sigset_t mask;
+    struct op *op;
+    int r = shared_lock(m->s, m->opt.busy_ms, &mask);
+
+    if (r < 0)
+        return r;
+    if (r == 1) {
+        m->s->broken = 1;
+        shared_repaired(m->s);
+    }
+    r = attach(m, fresh);
+    shared_unlock(m->s, &mask);
+    if (r < 0 || (r = op_begin(m, OP_DIRECT | OP_INTERNAL, &op)) < 0)
+        return r;
+    // The dead first, so that a table full of them has room.
+    if ((r = session_reap(op, true)) == 0 && (r = new_session(m)) == 0)
+        r = orphans_reap(op);
+    return op_end(op, r);
+}
+
+int
+meta_open(const char *url, unsigned flags, const struct meta_options *opt, struct meta **out)
+{
+    char path[PATH_MAX + 16];
+    bool fresh = false;
+    struct stat sb;
+    struct meta *m = calloc(1, sizeof(*m));
+    int r;
+
+    if (!m)
+        return -ENOMEM;
+    m->map.fd = -1;
+    m->flags = flags;
+    pthread_mutex_init(&m->hold_lock, NULL);
+    if (opt)
+        m->opt = *opt;
+    m->say = (struct meta_say){m->opt.message, m->opt.arg};
+    if ((r = url_dir(url, m->dir)) < 0)
+        goto out;
+    snprintf(path, sizeof(path), "%s/meta.db", m->dir);
+    if (stat(path, &sb) < 0) {
+        r = -errno;
+        goto out;
+    }
+    m->alive = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (m->alive == MAP_FAILED) {
+        m->alive = NULL;
+        r = -ENOMEM;
+        goto out;
+    }
+    if (madvise((void *)m->alive, 4096, MADV_WIPEONFORK) < 0) {
+        r = -errno;
+        goto out;
+    }
+    atomic_store(m->alive, 1);
+    m->cache = cache_new(m->opt.cache_inodes ? m->opt.cache_inodes : 65536);
+    if (!m->cache) {
+        r = -ENOMEM;
+        goto out;
+    }
+    if ((r = shared_open(m->dir, &m->map, &fresh)) < 0)
+        goto out;
+    m->s = m->map.s;
+    r = start(m, fresh);
+out:
+    if (r < 0) {
+        db_close(m->db);
+        m->db = NULL;
+        meta_close(m);
+    } else {
+        *out = m;
+    }
+    return r;
+}
+
+void
+meta_close(struct meta *m)
+{
+    struct op *op;
+
+    if (!m)
+        return;
+    if (m->db && m->alive && atomic_load(m->alive)) {
+        if (op_begin(m, OP_DIRECT | OP_INTERNAL, &op) == 0) {
+            int r = db_run(m->db, SQL_LOCK_DEAD, "i", m->session);
+
+            if (r == 0)
+                r = db_run(m->db, SQL_WAIT_DEAD, "i", m->session);
+            if (r == 0)
+                r = db_run(m->db, SQL_GARBAGE_UNCLAIM, "i", m->session);
+            shared_session_end(m->s, m->slot);
+            if (r == 0)
+                r = orphans_reap(op);
+            op->epoch = true; // others may wait for our locks
+            op_end(op, r);
+        }
+        db_close(m->db);
+    }
+    if (m->s)
+        shared_close(&m->map);
+    if (m->alive)
+        munmap((void *)m->alive, 4096);
+    cache_free(m->cache);
+    free(m->op.buf);
+    free(m->op.index);
+    free(m->holds);
+    pthread_mutex_destroy(&m->hold_lock);
+    free(m);
+}
+
+void
+meta_fork_prepare(struct meta *m)
+{
+    if (volume_enter(m) < 0)
+        return;
+    pthread_mutex_lock(&m->hold_lock);
+    if (shared_lock(m->s, 0, &m->fork_mask) == 1) {
+        m->s->broken = 1;
+        shared_repaired(m->s);
+    }
+    m->forking = true;
+}
+
+void
+meta_fork_parent(struct meta *m)
+{
+    if (!m->forking)
+        return;
+    m->forking = false;
+    shared_unlock(m->s, &m->fork_mask);
+    pthread_mutex_unlock(&m->hold_lock);
+}
+
+// The child of a fork goes on: SQLite's connection is as good as the parent's (its locks are not the
+// kernel's, and what it has cached is checked against the shared memory of its log), unless a thread was
+// using it.
+int
+volume_child(struct meta *m)
+{
+    struct op *op;
+    int r;
+
+    if (m->forking) { // the parent's thread blocked signals, and so did this copy of it
+        m->forking = false;
+        pthread_sigmask(SIG_SETMASK, &m->fork_mask, NULL);
+    }
+    pthread_mutex_init(&m->hold_lock, NULL);
+    cache_forget(m->cache);
+    if (m->busy) {
+        struct meta_db *db;
+
+        // The old one is left as it is: it can't even be closed.
+        memset(&m->op, 0, sizeof(m->op));
+        if ((r = db_open(m->dir, false, &m->say, &db)) < 0)
+            return r;
+        m->db = db;
+        m->busy = false;
+    }
+    m->slot = UINT32_MAX;
+    atomic_store(m->alive, 1);
+    r = op_begin(m, OP_WRITE | OP_INTERNAL, &op);
+    if (r == 0) {
+        r = new_session(m);
+        r = op_end(op, r);
+    }
+    if (r == 0)
+        r = holds_renew(m);
+    if (r < 0)
+        atomic_store(m->alive, 0);
+    return r;
+}
+
+int
+meta_fork_child(struct meta *m)
+{
+    if (atomic_load(m->alive))
+        return 0;
+    return volume_child(m);
+}
+
+int
+meta_info(struct meta *m, struct meta_info *info)
+{
+    struct meta_usage u;
+    int r = meta_usage(m, &u);
+
+    if (r < 0)
+        return r;
+    *info = m->info;
+    info->max_space = u.max_space;
+    info->max_inodes = u.max_inodes;
+    return 0;
+}
+
+int
+meta_set_limits(struct meta *m, uint64_t max_space, uint64_t max_inodes, uint32_t trash_seconds)
+{
+    union row_any any = {0};
+    struct op *op;
+    int r = op_begin(m, OP_DIRECT, &op);
+
+    if (r < 0)
+        return r;
+    r = op_get(op, ROW_USAGE, USAGE_VOLUME, 0, &any, NULL);
+    if (r >= 0) {
+        any.usage.max_space = max_space;
+        any.usage.max_inodes = max_inodes;
+        r = op_put(op, ROW_USAGE, USAGE_VOLUME, 0, &any.usage, sizeof(any.usage));
+    }
+    if (r == 0)
+        r = put_number(m->db, "trash_seconds", trash_seconds);
+    op->epoch = true;
+    r = op_end(op, r);
+    if (r == 0)
+        m->info.trash_seconds = trash_seconds;
+    return r;
+}
+
+int
+meta_sync(struct meta *m)
+{
+    struct op *op;
+    int r = op_begin(m, OP_READ, &op);
+
+    if (r < 0)
+        return r;
+    r = op_flush(op);
+    if (r == 0)
+        r = db_sync(m->db);
+    return op_end(op, r);
+}
+
+int
+meta_maintain(struct meta *m)
+{
+    struct op *op;
+    int r = op_begin(m, OP_DIRECT | OP_INTERNAL, &op);
+
+    if (r < 0)
+        return r;
+    if ((r = session_reap(op, false)) == 0)
+        r = orphans_reap(op);
+    if ((r = op_end(op, r)) < 0)
+        return r;
+    if (m->info.trash_seconds && !(m->flags & META_RDONLY)) {
+        ssize_t n = meta_trash_purge(m, NULL, 0, op_now());
+
+        if (n < 0)
+            return (int)n;
+    }
+    if ((r = op_begin(m, OP_READ, &op)) < 0)
+        return r;
+    if (db_log_size(m->db) > CHECKPOINT_BYTES / 16) {
+        STAT(m, checkpoints);
+        r = db_checkpoint(m->db);
+    }
+    return op_end(op, r);
+}
+
+bool
+meta_owns_fd(const struct meta *m, int fd)
+{
+    return fd >= 0 && (fd == m->map.fd || db_owns_fd(m->db, fd));
+}
+
+uint32_t
+meta_version(struct meta *m, uint64_t ino)
+{
+    uint64_t v = node_version(m, ino);
+
+    return (uint32_t)v + (uint32_t)(v >> 32) * 2; // the epoch's changes too; its parity is the counter's
+}
+
+void
+meta_stats(const struct meta *m, struct meta_stats *out)
+{
+    out->lookups = m->stats.lookups;
+    out->lookup_hits = m->stats.lookup_hits;
+    out->getattrs = m->stats.getattrs;
+    out->getattr_hits = m->stats.getattr_hits;
+    out->reads = m->stats.reads;
+    out->writes = m->stats.writes;
+    out->shared_commits = m->stats.shared_commits;
+    out->busy_waits = m->stats.busy_waits;
+    out->checkpoints = m->stats.checkpoints;
+}

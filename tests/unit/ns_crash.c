@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: Apache-2.0
+// A process that dies at any named step of a commit leaves a volume which is as before the operation or as
+// after it, at once usable by others, and in which the check finds nothing. The same for kill -9 at random,
+// and for a machine that goes down: then what was synced is there.
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "meta/shared.h"
+#include "tests/unit/ns.h"
+
+#define OPS 60
+#define CHUNK 65536u
+
+struct shared_page {
+    _Atomic unsigned acked; // operations that returned
+    _Atomic unsigned steps; // seen of the wanted name
+};
+
+static struct shared_page *page;
+static const char *die_at;
+static unsigned die_count; // at which occurrence
+
+static void
+step(void *arg, const char *name)
+{
+    if (die_at && strcmp(name, die_at) == 0 && atomic_fetch_add(&page->steps, 1) + 1 == die_count)
+        raise(SIGKILL);
+}
+
+// Operation i of a fixed sequence, which has something of everything.
+static int
+operate(struct meta *m, unsigned i)
+{
+    char a[16], b[16];
+    struct meta_attr at;
+    struct meta_chunk c = {.length = 100};
+    int r;
+
+    snprintf(a, sizeof(a), "f%u", i / 10);
+    snprintf(b, sizeof(b), "g%u", i / 10);
+    switch (i % 10) {
+    case 0:
+        return meta_create(m, NULL, META_ROOT, a, 0644, 0, &at);
+    case 1:
+        return meta_mkdir(m, NULL, META_ROOT, b, 0755, &at);
+    case 2:
+        if ((r = meta_lookup(m, NULL, META_ROOT, a, &at)) < 0 || (r = meta_new_chunks(m, &c.id, 1)) < 0)
+            return r;
+        return meta_commit_write(m, at.ino, 100, 0, &c, 1, NULL);
+    case 3:
+        if ((r = meta_lookup(m, NULL, META_ROOT, a, &at)) < 0)
+            return r;
+        return meta_setxattr(m, NULL, at.ino, "user.x", "value", 5, 0);
+    case 4:
+        if ((r = meta_lookup(m, NULL, META_ROOT, b, &at)) < 0)
+            return r;
+        return meta_rename(m, NULL, META_ROOT, a, at.ino, a, 0);
+    case 5:
+        return meta_symlink(m, NULL, "text", META_ROOT, a, &at);
+    case 6:
+        return meta_sync(m);
+    case 7:
+        if ((r = meta_lookup(m, NULL, META_ROOT, b, &at)) < 0)
+            return r;
+        return meta_clone_tree(m, NULL, at.ino, at.ino, "copy", NULL);
+    case 8:
+        return i % 20 == 8 ? meta_remove_tree(m, NULL, META_ROOT, b, NULL)
+                           : meta_unlink(m, NULL, META_ROOT, a, NULL);
+    default:
+        return meta_maintain(m);
+    }
+}
+
+static uint64_t
+mix(uint64_t h, uint64_t v)
+{
+    h = (h ^ v) * 0x9fb21c651e98df25ULL;
+    return h ^ h >> 29;
+}
+
+// The tree as a number: names, types, links, sizes, attributes, whatever order the entries come in.
+static uint64_t
+fingerprint(struct meta *m, uint64_t dir)
+{
+    struct meta_dirent v[16];
+    uint64_t sum = 0, cookie = 0;
+    ssize_t n;
+
+    while ((n = meta_readdir(m, dir, cookie, v, 16)) > 0) {
+        cookie = v[n - 1].cookie;
+        for (ssize_t i = 0; i < n; i++) {
+            uint64_t h = 1;
+            char buf[64];
+            struct meta_attr a;
+
+            if (v[i].name[0] == '.')
+                continue;
+            for (unsigned k = 0; k < v[i].len; k++)
+                h = mix(h, (uint8_t)v[i].name[k]);
+            assert_int_equal(meta_getattr(m, v[i].ino, &a), 0);
+            h = mix(mix(mix(h, a.mode), a.nlink), S_ISDIR(a.mode) ? 0 : a.size);
+            h = mix(h, (uint64_t)meta_getxattr(m, NULL, a.ino, "user.x", buf, sizeof(buf)));
+            if (S_ISDIR(a.mode))
+                h = mix(h, fingerprint(m, a.ino));
+            sum += mix(h, 77);
+        }
+    }
+    assert_int_equal(n, 0);
+    return sum;
+}
+
+static struct meta *
+open_small(bool dying)
+{
+    struct meta_options opt = {.step = dying ? step : NULL, .checkpoint_bytes = 40000, .cache_inodes = 64};
+    struct meta *m = NULL;
+
+    return meta_open(ns_dir, 0, &opt, &m) == 0 ? m : NULL;
+}
+
+static void
+reference(uint64_t print[OPS + 1])
+{
+    struct meta_format fmt = {.chunk_size = CHUNK};
+    struct meta *m;
+
+    ns_make(&fmt);
+    m = ns_open(0);
+    print[0] = fingerprint(m, META_ROOT);
+    for (unsigned i = 0; i < OPS; i++) {
+        assert_int_equal(operate(m, i), 0);
+        print[i + 1] = fingerprint(m, META_ROOT);
+    }
+    ns_check(m);
+    meta_close(m);
+    ns_remove();
+}
+
+static int
+run_child(void)
+{
+    struct meta *m = open_small(true);
+
+    if (!m)
+        return 1;
+    for (unsigned i = 0; i < OPS; i++) {
+        if (operate(m, i) < 0)
+            return 2;
+        atomic_store(&page->acked, i + 1);
+    }
+    meta_close(m);
+    return 0;
+}
+
+// One death; false: the step did not come that often.
+static bool
+die_once(const char *name, unsigned count, const uint64_t print[OPS + 1])
+{
+    struct meta_format fmt = {.chunk_size = CHUNK};
+    struct meta *watch, *fresh;
+    uint64_t now;
+    unsigned n;
+    int status;
+    pid_t pid;
+
+    ns_make(&fmt);
+    watch = ns_open(0); // lives through it
+    atomic_store(&page->acked, 0);
+    atomic_store(&page->steps, 0);
+    die_at = name;
+    die_count = count;
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(run_child());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    die_at = NULL;
+    if (WIFEXITED(status))
+        assert_int_equal(WEXITSTATUS(status), 0);
+    n = atomic_load(&page->acked);
+    now = fingerprint(watch, META_ROOT);
+    if (now != print[n] && (n == OPS || now != print[n + 1]))
+        fail_msg("%s, time %u: the tree is neither as after operation %u nor as after the next", name, count,
+                 n);
+    assert_int_equal(meta_maintain(watch), 0);
+    ns_check(watch);
+    fresh = ns_open(0);
+    assert_true(fingerprint(fresh, META_ROOT) == now);
+    assert_int_equal(meta_mkdir(fresh, NULL, META_ROOT, "after", 0755, NULL), 0);
+    assert_true(fingerprint(fresh, META_ROOT) == fingerprint(watch, META_ROOT));
+    ns_check(watch);
+    meta_close(fresh);
+    meta_close(watch);
+    ns_remove();
+    return WIFSIGNALED(status);
+}
+
+static void
+test_steps(void **state)
+{
+    static const char *const names[] = {
+        "locked",          "log-odd",     "log-written",    "log-published",    "flush-applied",
+        "flush-committed", "flush-reset", "direct-applied", "direct-committed", "checkpointed"};
+    uint64_t print[OPS + 1];
+
+    reference(print);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        unsigned k = 1;
+
+        while (die_once(names[i], k, print))
+            k += k < 12 ? 1 : 5;
+        print_message("# %s: came %u times\n", names[i], k - 1);
+        assert_true(k > 1); // a step that never comes tests nothing
+    }
+}
+
+// Two processes that work until they are killed, in a volume that a third one uses.
+static void
+spin(unsigned seed)
+{
+    struct meta *m = open_small(false);
+    char name[32], to[32];
+
+    srandom(seed);
+    for (unsigned i = 0; m; i++) {
+        struct meta_attr a;
+
+        snprintf(name, sizeof(name), "n%ld", random() % 20);
+        snprintf(to, sizeof(to), "n%ld", random() % 20);
+        switch (random() % 6) {
+        case 0:
+            if (meta_create(m, NULL, META_ROOT, name, 0644, META_HOLD, &a) == 0 && random() % 2)
+                meta_close_file(m, a.ino);
+            break;
+        case 1:
+            meta_unlink(m, NULL, META_ROOT, name, NULL);
+            break;
+        case 2:
+            meta_rename(m, NULL, META_ROOT, name, META_ROOT, to, 0);
+            break;
+        case 3:
+            if (meta_lookup(m, NULL, META_ROOT, name, &a) == 0)
+                meta_setxattr(m, NULL, a.ino, "user.x", "y", 1, 0);
+            break;
+        case 4:
+            if (meta_lookup(m, NULL, META_ROOT, name, &a) == 0) {
+                struct meta_chunk c = {.length = 5};
+
+                if (meta_new_chunks(m, &c.id, 1) == 0)
+                    meta_commit_write(m, a.ino, 5, 0, &c, 1, NULL);
+                meta_flock(m, a.ino, 1, 2);
+            }
+            break;
+        default:
+            meta_link(m, NULL, META_ROOT + random() % 50, META_ROOT, to, NULL);
+        }
+    }
+}
+
+static void
+test_random_kill(void **state)
+{
+    struct meta_format fmt = {.chunk_size = CHUNK};
+    struct meta *watch;
+
+    unit_seed(99);
+    ns_make(&fmt);
+    watch = ns_open(0);
+    for (unsigned round = 0; round < 40; round++) {
+        struct timespec t = {0, 1000000 + (long)unit_below(12000000)};
+        pid_t pid[2];
+
+        for (int i = 0; i < 2; i++) {
+            pid[i] = fork();
+            assert_true(pid[i] >= 0);
+            if (pid[i] == 0) {
+                spin(round * 2 + (unsigned)i);
+                _exit(1);
+            }
+        }
+        nanosleep(&t, NULL); // the moment of death is what is random here
+        for (int i = 0; i < 2; i++) {
+            int status;
+
+            kill(pid[i], SIGKILL);
+            assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
+            assert_true(WIFSIGNALED(status));
+        }
+        assert_int_equal(meta_maintain(watch), 0);
+        ns_check(watch);
+    }
+    meta_close(watch);
+    ns_remove();
+}
+
+static void
+copy_file(const char *from, const char *to, const char *name, off_t cut)
+{
+    char path[4300], buf[65536];
+    int in, out;
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "%s/%s", from, name);
+    in = open(path, O_RDONLY | O_CLOEXEC);
+    if (in < 0)
+        return;
+    snprintf(path, sizeof(path), "%s/%s", to, name);
+    out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(out >= 0);
+    while ((n = read(in, buf, sizeof(buf))) > 0)
+        assert_int_equal(write(out, buf, (size_t)n), n);
+    if (cut) {
+        off_t size = lseek(out, 0, SEEK_END);
+
+        assert_int_equal(ftruncate(out, size > cut ? size - cut : 0), 0);
+    }
+    close(in);
+    close(out);
+}
+
+static off_t
+wal_size(void)
+{
+    char path[4300];
+    struct stat sb;
+
+    snprintf(path, sizeof(path), "%s/meta.db-wal", ns_dir);
+    assert_int_equal(stat(path, &sb), 0);
+    return sb.st_size;
+}
+
+// The machine goes down: the files as they are on the disk at some moment, another boot, the last pages of
+// the log torn.
+static void
+test_power(void **state)
+{
+    struct meta_format fmt = {.chunk_size = CHUNK};
+    char copy[4200];
+
+    for (unsigned round = 0; round < 30; round++) {
+        char keep[4300], name[32];
+        struct meta_attr a;
+        struct meta *m;
+        unsigned synced = round % 7 + 1, lost = round % 5;
+        off_t at, wal = 0, cut = 0;
+        int fd;
+
+        ns_make(&fmt);
+        m = ns_open(0);
+        for (unsigned i = 0; i < 20 + round; i++) {
+            snprintf(name, sizeof(name), "f%u", i);
+            assert_int_equal(meta_create(m, NULL, META_ROOT, name, 0644, 0, &a), 0);
+            if (i == synced) {
+                assert_int_equal(meta_sync(m), 0);
+                wal = wal_size();
+            }
+        }
+        if (round % 3 == 0) { // SQL transactions behind the sync, which did not reach the disk either
+            assert_int_equal(meta_setxattr(m, NULL, a.ino, "user.x", "y", 1, 0), 0);
+            assert_int_equal(meta_create(m, NULL, META_ROOT, "last", 0644, 0, &a), 0);
+            cut = wal_size() - wal;
+            assert_true(cut > 0);
+        }
+        snprintf(copy, sizeof(copy), "%s.copy", ns_dir);
+        assert_int_equal(mkdir(copy, 0700), 0);
+        copy_file(ns_dir, copy, "meta.db", 0);
+        copy_file(ns_dir, copy, "meta.db-wal", cut);
+        copy_file(ns_dir, copy, "meta.shared", 0);
+        snprintf(keep, sizeof(keep), "%s/meta.shared", copy);
+        fd = open(keep, O_RDWR | O_CLOEXEC);
+        assert_true(fd >= 0);
+        assert_int_equal(pwrite(fd, "another boot", 12, offsetof(struct shared, boot)), 12);
+        // Some of the log never reached the disk.
+        at = (off_t)offsetof(struct shared, log) + (off_t)offsetof(struct shared_log, data) +
+             (off_t)lost * 700;
+        if (lost)
+            assert_int_equal(pwrite(fd, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16, at), 16);
+        close(fd);
+        meta_close(m);
+        ns_remove();
+        strcpy(ns_dir, copy);
+        m = ns_open(0);
+        ns_check(m);
+        for (unsigned i = 0; i <= synced; i++) {
+            snprintf(name, sizeof(name), "f%u", i);
+            assert_int_equal(meta_lookup(m, NULL, META_ROOT, name, &a), 0);
+        }
+        if (!lost && !cut) { // nothing was torn: nothing is missing
+            snprintf(name, sizeof(name), "f%u", 19 + round);
+            assert_int_equal(meta_lookup(m, NULL, META_ROOT, name, &a), 0);
+        }
+        assert_int_equal(meta_create(m, NULL, META_ROOT, "new", 0644, 0, &a), 0);
+        ns_check(m);
+        meta_close(m);
+        ns_remove();
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_random_kill),
+        cmocka_unit_test(test_power),
+    };
+
+    page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
