@@ -121,7 +121,7 @@ static int
 settle(struct chunk_store *s, uint64_t id, const struct chunk_file *from, struct husk *old,
        struct chunk_file **out)
 {
-    struct chunk_file *cf;
+    struct chunk_file *cf = NULL;
     uint32_t b = bucket_of(s, id);
     uint64_t was;
     int r = 0;
@@ -133,7 +133,7 @@ settle(struct chunk_store *s, uint64_t id, const struct chunk_file *from, struct
         r = -EAGAIN;
     else if (!cf->verified && (cf->verified = calloc(s->nblocks, sizeof *cf->verified)) == NULL)
         r = -ENOMEM;
-    if (r == 0) {
+    if (r == 0 && cf) {
         // It was unreachable since `take`; only a late pin-and-look may still count up and down.
         *old = gut(cf, was);
         memset((void *)cf->verified, 0, atomic_exchange(&cf->learnt, 0) * sizeof *cf->verified);

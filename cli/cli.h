@@ -26,6 +26,7 @@ enum cli_exit {
     X(stat, "show the live counters of programs under zIO")                                                  \
     X(profile, "show which call stacks of a program copy most")                                              \
     X(doctor, "say what this machine allows, what is missing, and what mends it")                            \
+    X(fs, "make, fill, list and check volumes: files that other programs reach with zio run --fs")           \
     X(bench, "run zIO's benchmarks")                                                                         \
     X(help, "explain a command")
 

@@ -327,11 +327,12 @@ meta_fork_prepare(struct meta *m)
 {
     if (volume_enter(m) < 0)
         return;
-    pthread_mutex_lock(&m->hold_lock);
+    // In the order of a create: the shared lock before that of the holds.
     if (shared_lock(m->s, 0, &m->fork_mask) == 1) {
         m->s->broken = 1;
         shared_repaired(m->s);
     }
+    pthread_mutex_lock(&m->hold_lock);
     m->forking = true;
 }
 
@@ -341,8 +342,8 @@ meta_fork_parent(struct meta *m)
     if (!m->forking)
         return;
     m->forking = false;
-    shared_unlock(m->s, &m->fork_mask);
     pthread_mutex_unlock(&m->hold_lock);
+    shared_unlock(m->s, &m->fork_mask);
 }
 
 // The child of a fork goes on: SQLite's connection is as good as the parent's (its locks are not the

@@ -2,7 +2,8 @@
 # cmocka tests of the engine's pure parts against naive models. They run in sanitizer builds too. Everything that the
 # engine has for itself (page of counters, messages) is a double in unit.c; its records can be made to run out.
 if HAVE_CMOCKA
-unit_tests = %D%/unit-segmap %D%/unit-policy %D%/unit-vm %D%/unit-block %D%/unit-meta %D%/unit-config
+unit_tests = %D%/unit-segmap %D%/unit-policy %D%/unit-vm %D%/unit-block %D%/unit-meta %D%/unit-config \
+  %D%/unit-ns-model %D%/unit-ns-rules %D%/unit-ns-crash %D%/unit-ns-fault
 check_PROGRAMS += $(unit_tests)
 UNIT_TESTS += $(unit_tests)
 unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
@@ -35,4 +36,24 @@ unit_common = %D%/unit.h %D%/unit.c %D%/wrap.c
 %C%_unit_config_SOURCES = %D%/unit.h %D%/unit.c %D%/config.c libzio/config.c
 %C%_unit_config_CFLAGS = $(unit_cflags)
 %C%_unit_config_LDADD = $(CMOCKA_LIBS)
+
+# The namespace engine (meta/).
+ns_common = %D%/unit.h %D%/unit.c %D%/ns.h %D%/ns.c
+ns_libs = meta/libzmeta.la $(SQLITE_LIBS) $(CMOCKA_LIBS)
+%C%_unit_ns_model_SOURCES = $(ns_common) %D%/ns_model.c
+%C%_unit_ns_model_CFLAGS = $(unit_cflags)
+%C%_unit_ns_model_LDADD = $(ns_libs)
+
+%C%_unit_ns_crash_SOURCES = $(ns_common) %D%/ns_crash.c
+%C%_unit_ns_crash_CFLAGS = $(unit_cflags)
+%C%_unit_ns_crash_LDADD = $(ns_libs)
+
+%C%_unit_ns_fault_SOURCES = $(ns_common) %D%/ns_fault.c
+%C%_unit_ns_fault_CFLAGS = $(unit_cflags) $(SQLITE_CFLAGS)
+%C%_unit_ns_fault_LDFLAGS = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=fsync
+%C%_unit_ns_fault_LDADD = $(ns_libs)
+
+%C%_unit_ns_rules_SOURCES = $(ns_common) %D%/ns_rules.c
+%C%_unit_ns_rules_CFLAGS = $(unit_cflags) $(SQLITE_CFLAGS)
+%C%_unit_ns_rules_LDADD = $(ns_libs)
 endif

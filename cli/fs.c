@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `zio fs` and `zio mount`: become zio-fs and zio-mount, which parse their own arguments. Apart from zio,
+// `zio fs`: becomes zio-fs, which parses its own arguments. Apart from zio,
 // which starts other programs and must not bring a database with it.
 #include <errno.h>
 #include <limits.h>
@@ -25,11 +25,4 @@ cmd_fs(int argc, char **argv)
 {
     (void)argc;
     return become("zio-fs", argv);
-}
-
-int
-cmd_mount(int argc, char **argv)
-{
-    (void)argc;
-    return become("zio-mount", argv);
 }
