@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+# File routing: what a program does natively, and the same on a routed volume.
+check_PROGRAMS += %D%/core
+%C%_core_SOURCES = %D%/core.h %D%/core_main.c %D%/core_fds.c %D%/core_io.c %D%/core_locks.c %D%/core_where.c \
+	%D%/core_exec.c %D%/core_busy.c
+%C%_core_CFLAGS = $(ZIO_CFLAGS) -g -pthread
+%C%_core_LDFLAGS = -pthread
+route_tests = %D%/core.sh
+TESTS += $(route_tests)
+dist_check_SCRIPTS += $(route_tests)
+EXTRA_DIST += %D%/lib.sh
