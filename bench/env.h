@@ -19,6 +19,7 @@ void env_drop_preload(char **argv);
 // Pins the calling thread.
 void env_pin(int cpu);
 
+enum { ENV_PLAIN, ENV_SHIM, ENV_NOCOPY }; // NOCOPY: with libzio-nocopy.so alone (nocopy.c)
 // An environment for a child: LD_PRELOAD without libzio.so, or with it first. Free with env_free().
 // NULL: out of memory.
 char **env_for(int shim);

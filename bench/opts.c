@@ -35,6 +35,7 @@ enum {
     O_PAGES,
     O_ORDER,
     O_APPS,
+    O_CEILING,
     O_OUT,
     O_ORDINARY,
 };
@@ -75,6 +76,10 @@ static const struct argp_option options[] = {
     {"order", O_ORDER, "KIND", 0, "fault: first (default) or spread", 3},
     {0, 0, 0, 0, "app and report:", 4},
     {"apps", O_APPS, "LIST", 0, "app: the programs to run", 4},
+    {"ceiling", O_CEILING, NULL, 0,
+     "app: redis also with its large copies left out (and wrong bytes): what copies that cost nothing would "
+     "bring",
+     4},
     {"out", O_OUT, "DIR", 0, "report: where the results go", 4},
     {0}};
 
@@ -236,6 +241,9 @@ parse(int key, char *arg, struct argp_state *st)
         break;
     case O_APPS:
         opt.apps = arg;
+        break;
+    case O_CEILING:
+        opt.ceiling = true;
         break;
     case O_OUT:
         opt.out = arg;
