@@ -135,6 +135,8 @@ area_unshare(uintptr_t start, size_t len)
     uint64_t e[LOOK_PAGES];
     size_t pages = len >> ZPAGE_SHIFT;
 
+    if (zio_cfg.features_off & ZIO_F_POPULATE)
+        return false;
     for (size_t p = 0; p < pages; p += LOOK_PAGES) {
         size_t n = min_of(pages - p, (size_t)LOOK_PAGES);
 
