@@ -113,6 +113,8 @@ local_format(const char *dir, const struct fsc_format *fmt, const struct fsc_opt
         err = sub(&l, "lock", path);
     if (!err)
         err = make_lock_file(path);
+    if (!err)
+        err = local_tokens_make(dir);
     return err ? err : conf_write(dir, opt);
 }
 
@@ -178,6 +180,7 @@ local_open_volume(struct fsc *fs, const char *dir)
     l->lock_fd = -1;
     pthread_mutex_init(&l->table_lock, NULL);
     pthread_mutex_init(&l->garbage_lock, NULL);
+    LIST_INIT(&l->tokens);
     l->dir = realpath(*dir ? dir : ".", NULL); // the process may change its directory
     err = l->dir ? local_lock_open(l) : -errno;
     if (!err)
@@ -272,9 +275,9 @@ local_maintain(struct fsc *fs)
 static bool
 local_owns_fd(struct fsc *fs, int fd)
 {
-    const struct local *l = LOCAL(fs);
+    struct local *l = LOCAL(fs);
 
-    return fd >= 0 && (fd == l->lock_fd || meta_owns_fd(l->m, fd));
+    return fd >= 0 && (fd == l->lock_fd || meta_owns_fd(l->m, fd) || local_token_owns(l, fd));
 }
 
 const struct fsc_driver fsc_driver_local = {

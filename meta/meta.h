@@ -188,8 +188,8 @@ enum {
     META_SET_MTIME = 1 << 4,
     META_SET_ATIME_NOW = 1 << 5, // utimensat's UTIME_NOW: write permission suffices
     META_SET_MTIME_NOW = 1 << 6,
-    META_SET_KILL_SUID =
-        1 << 7, // a write by an unprivileged caller: drop set-user-ID and set-group-ID; no owner check
+    META_SET_KILL_SUID = 1 << 7, // a write: drop file capabilities and, but for uid 0, set-user-ID and
+                                 // set-group-ID (cred NULL: those too); no owner check
 };
 
 // chmod, chown, utimens, as the bits of `set` say, from the same fields of `in` (mode, uid, gid, atime,
