@@ -33,6 +33,7 @@ struct fsc_file {
     _Atomic int refs;
     uint32_t type;       // S_IFMT bits
     _Atomic bool locked; // flock was called with it
+    _Atomic bool pinned; // FSC_CHUNK_KEEP was asked for with it
     void *priv;          // the driver's
 };
 
@@ -98,6 +99,9 @@ struct fsc_driver {
                        uint64_t length);
     ssize_t (*layout)(struct fsc_file *file, uint64_t offset, uint64_t length, struct fsc_extent *v,
                       size_t n);
+    int (*chunk_fd)(struct fsc_file *file, uint64_t offset, unsigned how, struct fsc_chunk *out);
+    int (*settle)(struct fsc_file *file, uint64_t offset, uint64_t length);
+    int (*verify)(struct fsc_file *file, uint64_t offset, uint64_t length);
     int (*setlk)(struct fsc_file *file, uint64_t owner, const struct fsc_lock *lock, int wait_ms);
     int (*getlk)(struct fsc_file *file, uint64_t owner, struct fsc_lock *lock);
     int (*flock)(struct fsc_file *file, int op, int wait_ms);

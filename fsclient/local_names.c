@@ -298,6 +298,8 @@ local_close(struct fsc_file *file)
 {
     struct local *l = LOCAL(file->fs);
 
+    if (file->pinned)
+        local_unpin(l, file->ino);
     if (file->locked)
         meta_unlock_all(l->m, file->ino, file->id | FLOCK_OWNER);
     meta_close_file(l->m, file->ino);
