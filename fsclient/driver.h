@@ -29,7 +29,8 @@ struct fsc_file {
     uint64_t ino;
     _Atomic int flags; // open(2)'s; O_APPEND and O_NOATIME may change
     _Atomic int refs;
-    uint32_t type; // S_IFMT bits
+    uint32_t type;       // S_IFMT bits
+    _Atomic bool pinned; // FSC_CHUNK_KEEP was asked for with it
     // the driver's
     void *priv;
     _Atomic int token; // a descriptor that its flock goes with; -1: none yet
@@ -98,6 +99,9 @@ struct fsc_driver {
                        uint64_t length);
     ssize_t (*layout)(struct fsc_file *file, uint64_t offset, uint64_t length, struct fsc_extent *v,
                       size_t n);
+    int (*chunk_fd)(struct fsc_file *file, uint64_t offset, unsigned how, struct fsc_chunk *out);
+    int (*settle)(struct fsc_file *file, uint64_t offset, uint64_t length);
+    int (*verify)(struct fsc_file *file, uint64_t offset, uint64_t length);
     int (*setlk)(struct fsc_file *file, uint64_t owner, const struct fsc_lock *lock, int wait_ms);
     int (*getlk)(struct fsc_file *file, uint64_t owner, struct fsc_lock *lock);
     int (*flock)(struct fsc_file *file, int op, int wait_ms);

@@ -161,6 +161,7 @@ local_free(struct local *l)
     chunk_store_close(l->c);
     meta_close(l->m);
     local_lock_close(l);
+    local_pin_close(l);
     free(l->dir);
     free(l);
 }
@@ -181,6 +182,7 @@ local_open_volume(struct fsc *fs, const char *dir)
     pthread_mutex_init(&l->table_lock, NULL);
     pthread_mutex_init(&l->garbage_lock, NULL);
     LIST_INIT(&l->tokens);
+    local_pin_init(l);
     l->dir = realpath(*dir ? dir : ".", NULL); // the process may change its directory
     err = l->dir ? local_lock_open(l) : -errno;
     if (!err)
@@ -277,7 +279,8 @@ local_owns_fd(struct fsc *fs, int fd)
 {
     struct local *l = LOCAL(fs);
 
-    return fd >= 0 && (fd == l->lock_fd || meta_owns_fd(l->m, fd) || local_token_owns(l, fd));
+    return fd >= 0 && (fd == l->lock_fd || fd == l->pins.own_fd || fd == l->pins.ask_fd ||
+                       meta_owns_fd(l->m, fd) || local_token_owns(l, fd));
 }
 
 const struct fsc_driver fsc_driver_local = {
@@ -323,6 +326,9 @@ const struct fsc_driver fsc_driver_local = {
     .seek = local_seek,
     .clone_range = local_clone_range,
     .layout = local_layout,
+    .chunk_fd = local_chunk_fd,
+    .settle = local_settle,
+    .verify = local_verify,
     .setlk = local_setlk,
     .getlk = local_getlk,
     .flock = local_flock,

@@ -294,6 +294,8 @@ local_close(struct fsc_file *file)
 {
     struct local *l = LOCAL(file->fs);
 
+    if (file->pinned)
+        local_unpin(l, file->ino);
     local_token_close(l, file);
     meta_close_file(l->m, file->ino);
     linode_put(l, file->priv);

@@ -4,7 +4,7 @@
 if HAVE_CMOCKA
 unit_tests = %D%/unit-segmap %D%/unit-policy %D%/unit-vm %D%/unit-block %D%/unit-meta %D%/unit-config \
   %D%/unit-ns-model %D%/unit-ns-rules %D%/unit-ns-crash %D%/unit-ns-fault \
-  %D%/unit-fc-file %D%/unit-fc-names %D%/unit-fc-procs
+  %D%/unit-fc-file %D%/unit-fc-names %D%/unit-fc-procs %D%/unit-fsc-kernel
 check_PROGRAMS += $(unit_tests)
 UNIT_TESTS += $(unit_tests)
 unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
@@ -70,4 +70,8 @@ fc_libs = $(FSCLIENT_LIBS) $(CMOCKA_LIBS)
 %C%_unit_fc_procs_SOURCES = $(fc_common) %D%/fc_procs.c
 %C%_unit_fc_procs_CFLAGS = $(unit_cflags)
 %C%_unit_fc_procs_LDADD = $(fc_libs)
+# The client library: the kernel's view of files.
+%C%_unit_fsc_kernel_SOURCES = %D%/unit.h %D%/unit.c %D%/fsc_kernel.c
+%C%_unit_fsc_kernel_CFLAGS = $(unit_cflags)
+%C%_unit_fsc_kernel_LDADD = $(FSCLIENT_LIBS) $(CMOCKA_LIBS)
 endif
