@@ -77,6 +77,10 @@ struct fsc_driver {
     int (*removexattr)(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, const char *name);
     int (*statvfs)(struct fsc *fs, uint64_t ino, struct statvfs *out);
     uint64_t (*version)(struct fsc *fs, uint64_t ino);
+    int (*watch)(struct fsc *fs);
+    uint32_t (*watch_slot)(struct fsc *fs, uint64_t ino);
+    bool (*watch_news)(struct fsc *fs, uint64_t ino);
+    int (*watch_wait)(struct fsc *fs, int wait_ms, fsc_watch_fn fn, void *arg);
 
     // file->fs and file->flags are set; these set ino, type and priv. create: -EEXIST where the name is
     // taken.

@@ -77,7 +77,7 @@ local_cred(const struct fsc_cred *cred, struct meta_cred *out)
 {
     if (cred == FSC_ENGINE)
         return NULL;
-    *out = (struct meta_cred){cred->uid, cred->gid, cred->groups, cred->ngroups, cred->umask};
+    *out = (struct meta_cred){cred->uid, cred->gid, cred->groups, cred->ngroups, cred->umask, cred->checked};
     return out;
 }
 

@@ -143,6 +143,7 @@ struct meta_cred {
     const gid_t *groups; // supplementary
     uint32_t ngroups;
     mode_t umask; // for new inodes; ignored where the parent has a default ACL
+    bool checked; // permissions were asked elsewhere (by a kernel): this says only who owns what is made
 };
 
 // ---- attributes ----
@@ -429,6 +430,21 @@ int meta_lock_cancel(struct meta *m, uint64_t ino, uint64_t owner);
 // load. For caches above (mappings, pages, FUSE invalidation): read it before fetching; what was fetched
 // holds while it stays. Odd: a change is under way.
 uint32_t meta_version(struct meta *m, uint64_t ino);
+
+// The same as news, of what other handles change: a cache above, such as the kernel's over a FUSE mount, need
+// not ask for versions then. Inodes share slots (META_WATCH_SLOTS of them), so some news is about nothing.
+#define META_WATCH_SLOTS 65536u
+#define META_WATCH_ALL UINT32_MAX // in place of a slot: everything may have changed
+
+// From now on the handle tells its own changes from those of others. Not while other threads use it.
+int meta_watch(struct meta *m);
+uint32_t meta_watch_slot(uint64_t ino);
+// Has another changed something in the inode's slot, of which meta_watch_wait has not told (or is telling)?
+bool meta_watch_news(struct meta *m, uint64_t ino);
+// Waits for changes by others, at most `ms` (-1: for ever), and calls fn for each slot with some. One thread
+// only. `fn` may call the engine. 1: called, maybe for nothing; 0: the time is over; -EINTR: a signal.
+// Between two calls, others' commits cost nothing: to wait a little before the next gathers news.
+int meta_watch_wait(struct meta *m, int ms, void (*fn)(void *arg, uint32_t slot), void *arg);
 
 // ---- quotas, usage, trash ----
 
