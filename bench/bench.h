@@ -56,19 +56,12 @@ struct opts {
     unsigned rounds; // slices of each variant in a row
     int cpu_server;  // where workers and servers run
     int cpu_client;  // where clients, feeders and drains run
-<<<<<<< HEAD
     bool slice_given, rounds_given; // --slice, --rounds
     bool json;                      // one JSON document on stdout, nothing else
+    bool ceiling;                   // app: redis also with its large copies left out, bytes wrong: the bound
     bool quick;                     // a short run
     bool ordinary;                  // not under SCHED_RR, even where that is allowed
     bool smoke;                     // the tests' run: every path once, no time worth judging
-=======
-    bool json;       // one JSON document on stdout, nothing else
-    bool ceiling;    // app: redis also with its large copies left out, bytes wrong: the bound
-    bool quick;      // a short run
-    bool ordinary;   // not under SCHED_RR, even where that is allowed
-    bool smoke;      // the tests' run: every path once, no time worth judging
->>>>>>> main
 };
 
 extern struct opts opt;
