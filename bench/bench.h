@@ -58,6 +58,7 @@ struct opts {
     int cpu_client;  // where clients, feeders and drains run
     bool slice_given, rounds_given; // --slice, --rounds
     bool json;                      // one JSON document on stdout, nothing else
+    bool ceiling;                   // app: redis also with its large copies left out, bytes wrong: the bound
     bool quick;                     // a short run
     bool ordinary;                  // not under SCHED_RR, even where that is allowed
     bool smoke;                     // the tests' run: every path once, no time worth judging

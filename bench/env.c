@@ -185,7 +185,11 @@ env_for(int shim)
             continue;
         bad = !(envp[k++] = strdup(environ[i]));
     }
-    if (!bad && shim) {
+    if (!bad && shim == ENV_NOCOPY) {
+        bad = asprintf(&envp[k], "LD_PRELOAD=%.*s/libzio-nocopy.so", (int)(strrchr(opt.lib, '/') - opt.lib),
+                       opt.lib) < 0;
+        k += !bad;
+    } else if (!bad && shim) {
         bad = asprintf(&envp[k], "LD_PRELOAD=%s%s%s", opt.lib, *rest ? ":" : "", rest) < 0;
         k += !bad;
     } else if (!bad && *rest) {

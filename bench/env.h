@@ -28,6 +28,7 @@ int env_zio(char *out);
 // same.
 int env_beside(const char *name, char *out);
 
+enum { ENV_PLAIN, ENV_SHIM, ENV_NOCOPY }; // NOCOPY: with libzio-nocopy.so alone (nocopy.c)
 // An environment for a child: LD_PRELOAD without libzio.so, or with it first. Free with env_free().
 // NULL: out of memory.
 char **env_for(int shim);

@@ -41,6 +41,11 @@ pkglibexec_PROGRAMS += %D%/zio-bench
 	%D%/prog.c %D%/prog.h \
 	%D%/resp.c %D%/resp.h \
 	%D%/http.c %D%/http.h
+# Beside libzio.so, where zio-bench finds it. Never preloaded but by `zio bench app --ceiling`.
+pkglib_LTLIBRARIES += libzio/libzio-nocopy.la
+libzio_libzio_nocopy_la_SOURCES = %D%/nocopy.c
+libzio_libzio_nocopy_la_CFLAGS = $(ZIO_CFLAGS) -O2 -fno-builtin -fno-stack-protector
+libzio_libzio_nocopy_la_LDFLAGS = -module -avoid-version -shared
 %C%_zio_bench_CFLAGS = $(ZIO_CFLAGS) $(JANSSON_CFLAGS) -fno-builtin
 %C%_zio_bench_LDADD = $(JANSSON_LIBS)
 

@@ -36,6 +36,7 @@ enum {
     O_PAGES,
     O_ORDER,
     O_APPS,
+    O_CEILING,
     O_OUT,
     O_ORDINARY,
     O_WAYS,
@@ -87,6 +88,10 @@ static const struct argp_option options[] = {
     {"million", O_MILLION, "N", OPTION_ARG_OPTIONAL, "a directory with N names (default 1000000), too", 4},
     {0, 0, 0, 0, "app and report:", 5},
     {"apps", O_APPS, "LIST", 0, "app: the programs to run", 5},
+    {"ceiling", O_CEILING, NULL, 0,
+     "app: redis also with its large copies left out (and wrong bytes): what copies that cost nothing would "
+     "bring",
+     5},
     {"out", O_OUT, "DIR", 0, "report: where the results go", 5},
     {0}};
 
@@ -263,6 +268,9 @@ parse(int key, char *arg, struct argp_state *st)
         break;
     case O_MILLION:
         opt.million = arg ? one_number("million", arg, 100, 100000000, st) : 1000000;
+        break;
+    case O_CEILING:
+        opt.ceiling = true;
         break;
     case O_OUT:
         opt.out = arg;
