@@ -65,7 +65,7 @@ struct local {
     _Atomic uint32_t *gate; // its first word, shared by all: somebody wants everything (local_lock.c)
     pthread_mutex_t table_lock;
     struct linode *table[LOCAL_TABLE];
-    LIST_HEAD(, fsc_file) tokens; // files with a descriptor for flock; table_lock
+    LIST_HEAD(token_list, fsc_file) tokens; // files with a descriptor for flock; table_lock
     struct local_pins pins;
     pthread_mutex_t garbage_lock; // one thread takes the garbage out
     _Atomic uint32_t garbage;     // about how many chunks wait for that
