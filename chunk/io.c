@@ -227,12 +227,35 @@ io_disown(struct owned_fd *own)
 }
 
 int
-io_lock(int fd, int type, uint64_t off, bool wait)
+io_lock(int fd, int type, uint64_t off)
 {
     struct flock fl = {.l_type = (short)type, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1};
-    int r = CALL(fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &fl));
+    int r = CALL(fcntl(fd, F_OFD_SETLK, &fl));
 
     return r == -EACCES ? -EAGAIN : r;
+}
+
+int
+io_flush(struct chunk_store *s, struct flush *f, int fd)
+{
+    uint64_t mine = atomic_fetch_add(&f->arrivals, 1) + 1;
+    int r = 0;
+
+    pthread_mutex_lock(&f->mutex);
+    if (f->covered < mine) {
+        uint64_t covers = atomic_load(&f->arrivals);
+
+        r = io_fdatasync(s, fd);
+        f->covered = covers;
+        if (r) {
+            f->failed = covers;
+            f->error = r;
+        }
+    } else if (f->failed >= mine) {
+        r = f->error;
+    }
+    pthread_mutex_unlock(&f->mutex);
+    return r;
 }
 
 void

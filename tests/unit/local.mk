@@ -3,7 +3,8 @@
 # engine has for itself (page of counters, messages) is a double in unit.c; its records can be made to run out.
 if HAVE_CMOCKA
 unit_tests = %D%/unit-segmap %D%/unit-policy %D%/unit-vm %D%/unit-block %D%/unit-meta %D%/unit-config \
-  %D%/unit-ns-model %D%/unit-ns-rules %D%/unit-ns-crash %D%/unit-ns-fault
+  %D%/unit-ns-model %D%/unit-ns-rules %D%/unit-ns-crash %D%/unit-ns-fault \
+  %D%/unit-ck-model
 check_PROGRAMS += $(unit_tests)
 UNIT_TESTS += $(unit_tests)
 unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
@@ -56,4 +57,11 @@ ns_libs = meta/libzmeta.la $(SQLITE_LIBS) $(CMOCKA_LIBS)
 %C%_unit_ns_rules_SOURCES = $(ns_common) %D%/ns_rules.c
 %C%_unit_ns_rules_CFLAGS = $(unit_cflags) $(SQLITE_CFLAGS)
 %C%_unit_ns_rules_LDADD = $(ns_libs)
+
+# The chunk engine (chunk/).
+ck_common = %D%/unit.h %D%/unit.c %D%/ck.h %D%/ck.c
+ck_libs = chunk/libzchunk.la $(CMOCKA_LIBS)
+%C%_unit_ck_model_SOURCES = $(ck_common) %D%/ck_model.c
+%C%_unit_ck_model_CFLAGS = $(unit_cflags) -pthread
+%C%_unit_ck_model_LDADD = $(ck_libs)
 endif
