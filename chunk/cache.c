@@ -334,8 +334,6 @@ get_slow(struct chunk_store *s, uint64_t id, struct chunk_file **out)
             return 0;
         mine = gut(&fresh, 0);
         bin(s, &mine);
-        if ((r == -EMFILE || r == -ENFILE) && cache_shrink(s))
-            continue;
         if (r != -ESTALE && r != -EEXIST)
             return r;
     }

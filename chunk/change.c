@@ -62,8 +62,6 @@ chunk_create(struct chunk_store *s, uint64_t id)
             }
         }
         group_put(s, g);
-        if ((r == -EMFILE || r == -ENFILE) && cache_shrink(s))
-            continue;
         if (r != -ESTALE)
             return r;
     }

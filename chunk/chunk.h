@@ -162,8 +162,10 @@ int chunk_allocate(struct chunk_store *store, uint64_t id, uint64_t off, uint64_
 int64_t chunk_seek(struct chunk_store *store, uint64_t id, uint64_t off, int whence);
 
 // Put on disk: all data and size changes of the chunk that were complete when the call began, whichever
-// process made them, their sums, and the chunk's name. On an error it is not known what reached the disk, and
-// calling again does not mend that (fsync(2)). -ENOENT.
+// process made them, their sums, and the chunk's name. On an error it is not known what reached the disk.
+// Calling again writes all of the chunk again from what the kernel still has in memory, and succeeds only if
+// that is what was written (with fsync(2) it would succeed in any case); -EIO if not, or while somebody
+// writes through a descriptor. -ENOENT.
 int chunk_sync(struct chunk_store *store, uint64_t id);
 
 // Make chunk dst with the content and version of src, sharing the bytes: by reflink where the file system has

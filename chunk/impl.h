@@ -61,6 +61,7 @@ enum slot_word {
 #define SLOT_MAGIC_VALUE 0x314d55534f495a43ull // "CZIOSUM1"
 #define SLOT_SHARED 1u                         // the data file may have another name: check before writing
 #define SLOT_NAME_NEW 2u                       // the name is not known to be on disk
+#define SLOT_FAILED 4u                         // the disk refused data: all of it is to be written again
 #define HOT_PENDING 1u
 enum { SLOT_WRITES_NONE = 0, SLOT_WRITES_SOME = 1 }; // marks are greater
 
@@ -195,8 +196,11 @@ struct owned_fd io_own(int fd);
 struct owned_fd io_own_stat(int fd, struct stat *st); // st_nlink 0: could not be asked
 void io_disown(struct owned_fd *fd);                  // close it if it still is what it was
 int io_lock(int fd, int type, uint64_t off); // an OFD lock on one byte, at once; -EAGAIN: somebody has it
-int io_flush(struct chunk_store *s, struct flush *f, int fd); // fdatasync; one for all that wait
-void io_nap(unsigned *round);                                 // wait a little, longer from time to time
+// fdatasync; one for all that wait. failed(s, arg) is called before anybody who shares the failure, or comes
+// after it, goes on.
+int io_flush(struct chunk_store *s, struct flush *f, int fd, void (*failed)(struct chunk_store *s, void *arg),
+             void *arg);
+void io_nap(unsigned *round); // wait a little, longer from time to time
 
 // store.c
 int store_enter(struct chunk_store *s); // each public call begins with it: goes on after fork()

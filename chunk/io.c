@@ -139,7 +139,12 @@ io_pwrite_full(struct chunk_store *s, int fd, const void *buf, size_t len, uint6
 int
 io_open(struct chunk_store *s, const char *name, int flags)
 {
-    return CALL(s->io.openat(s->io.arg, s->root.fd, name, flags | O_CLOEXEC, s->mode));
+    int fd = CALL(s->io.openat(s->io.arg, s->root.fd, name, flags | O_CLOEXEC, s->mode));
+
+    // What is merely kept open makes room.
+    if ((fd == -EMFILE || fd == -ENFILE) && cache_shrink(s))
+        fd = CALL(s->io.openat(s->io.arg, s->root.fd, name, flags | O_CLOEXEC, s->mode));
+    return fd;
 }
 
 int
@@ -236,7 +241,8 @@ io_lock(int fd, int type, uint64_t off)
 }
 
 int
-io_flush(struct chunk_store *s, struct flush *f, int fd)
+io_flush(struct chunk_store *s, struct flush *f, int fd, void (*failed)(struct chunk_store *s, void *arg),
+         void *arg)
 {
     uint64_t mine = atomic_fetch_add(&f->arrivals, 1) + 1;
     int r = 0;
@@ -250,6 +256,7 @@ io_flush(struct chunk_store *s, struct flush *f, int fd)
         if (r) {
             f->failed = covers;
             f->error = r;
+            failed(s, arg);
         }
     } else if (f->failed >= mine) {
         r = f->error;

@@ -50,8 +50,10 @@ group_unlock(struct chunk_store *s, struct group *g)
 // After a write-back that failed, the kernel takes the pages for clean. Storing to them makes them due again,
 // so that the next flush, whoever asks for it and for whichever chunk, does not succeed without them.
 static void
-make_due(struct chunk_store *s, struct group *g)
+make_due(struct chunk_store *s, void *arg)
 {
+    struct group *g = arg;
+
     for (size_t at = 0; at < HEAD_SIZE; at += SUM_PAGE)
         (void)atomic_fetch_or((word_t *)(void *)(g->map + at), 0);
     for (uint64_t i = 0; i < GROUP_CHUNKS; i++) {
@@ -68,11 +70,7 @@ make_due(struct chunk_store *s, struct group *g)
 int
 group_flush(struct chunk_store *s, struct group *g)
 {
-    int r = io_flush(s, &g->flush, g->file.fd);
-
-    if (r)
-        make_due(s, g);
-    return r;
+    return io_flush(s, &g->flush, g->file.fd, make_due, g);
 }
 
 static void

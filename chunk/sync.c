@@ -2,6 +2,7 @@
 // Bringing sums up to date, and data and sums to the disk; and what is left to do after a crash of the
 // machine.
 #include <errno.h>
+#include <unistd.h>
 
 #include "chunk/impl.h"
 
@@ -128,6 +129,50 @@ sync_names(struct chunk_store *s, struct chunk_file *cf)
     return r;
 }
 
+static void
+data_failed(struct chunk_store *s, void *arg)
+{
+    struct chunk_file *cf = arg;
+
+    atomic_fetch_or(&cf->slot[SLOT_FLAGS], SLOT_FAILED);
+}
+
+// The disk refused data of the chunk at some time; the kernel took the pages for clean then, and will not try
+// again. They are still there, or what the disk has differs from the sums: so all that verifies is written
+// anew.
+static int
+write_again(struct chunk_store *s, struct chunk_file *cf)
+{
+    uint64_t size, done = 0;
+    void *scratch = store_scratch(s);
+    int r = scratch ? excl_enter(s, cf, true) : -ENOMEM, error;
+
+    if (r) {
+        store_unscratch(s, scratch);
+        return r;
+    }
+    // Who writes through a descriptor would lose what he writes meanwhile.
+    if ((r = direct_live(cf)) != 0 || (r = file_size(cf, &size)) < 0)
+        r = r < 0 ? r : -EIO;
+    while (r == 0 && done < size) {
+        off_t data = lseek(cf->file.fd, (off_t)done, SEEK_DATA);
+        if (data < 0)
+            break;
+        uint32_t block = (uint32_t)((uint64_t)data / BLOCK);
+        ssize_t n = block_verify(s, cf, block, scratch);
+
+        done = (uint64_t)block * BLOCK;
+        if (n < 0 || io_pwrite_full(s, cf->file.fd, scratch, (size_t)n, done, &error) != n)
+            r = n < 0 ? (int)n : error;
+        done += BLOCK;
+    }
+    if (r == 0)
+        atomic_fetch_and(&cf->slot[SLOT_FLAGS], ~(uint64_t)SLOT_FAILED);
+    store_unscratch(s, scratch);
+    excl_leave(s, cf);
+    return r;
+}
+
 static int
 sync_pinned(struct chunk_store *s, struct chunk_file *cf)
 {
@@ -141,7 +186,7 @@ sync_pinned(struct chunk_store *s, struct chunk_file *cf)
         return cf->seq & 1 ? gate_pass(s, cf) : -ESTALE;
     // Nothing was changed since a sync that succeeded.
     if (atomic_load(&cf->slot[SLOT_WRITES]) == SLOT_WRITES_NONE &&
-        !(atomic_load(&cf->slot[SLOT_FLAGS]) & SLOT_NAME_NEW))
+        !(atomic_load(&cf->slot[SLOT_FLAGS]) & (SLOT_NAME_NEW | SLOT_FAILED)))
         return 0;
     atomic_store(&cf->slot[SLOT_WRITES], mark);
     atomic_thread_fence(memory_order_seq_cst); // pairs with write_note
@@ -149,8 +194,15 @@ sync_pinned(struct chunk_store *s, struct chunk_file *cf)
         goto out;
     store_step(s, "sync-summed");
     // Data before sums: sums that are on disk alone would call the old data damaged.
-    if ((r = io_flush(s, &cf->flush, cf->file.fd)) < 0)
+    if (atomic_load(&cf->slot[SLOT_FLAGS]) & SLOT_FAILED && (r = write_again(s, cf)) < 0)
         goto out;
+    if ((r = io_flush(s, &cf->flush, cf->file.fd, data_failed, cf)) < 0)
+        goto out;
+    // Another was told of a failure, in this process or elsewhere, which may have been of this caller's data.
+    if (atomic_load(&cf->slot[SLOT_FLAGS]) & SLOT_FAILED) {
+        r = -EIO;
+        goto out;
+    }
     store_step(s, "sync-data");
     if ((r = group_flush(s, cf->group)) < 0 || (r = sync_names(s, cf)) < 0)
         goto out;

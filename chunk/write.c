@@ -85,6 +85,15 @@ write_note(struct chunk_file *cf)
         atomic_store_explicit(&cf->wrote, true, memory_order_relaxed);
 }
 
+// Whether what is written to the block at `at`, and then zeros, are all of it.
+static bool
+known_of(struct chunk_file *cf, const struct piece *p, uint64_t at)
+{
+    uint64_t end = p->off + p->len, size;
+
+    return p->off <= at && (end >= at + BLOCK || (file_size(cf, &size) == 0 && size <= end));
+}
+
 // A write of part of a block keeps the rest; it must not get a good sum if it is damaged.
 static int
 check_rest(struct chunk_store *s, struct chunk_file *cf, const struct piece *p, void *scratch)
@@ -94,6 +103,10 @@ check_rest(struct chunk_store *s, struct chunk_file *cf, const struct piece *p, 
         int r;
 
         if (p->off <= at && p->off + p->len >= at + BLOCK)
+            continue;
+        // All that there is of the last block counts as a whole.
+        if (p->off <= at && !block_known(cf, p->first + i, entry_load(s, cf, p->first + i)) &&
+            known_of(cf, p, at))
             continue;
         if ((r = block_check(s, cf, p->first + i, scratch)) < 0)
             return r;
@@ -137,15 +150,6 @@ leave_block(struct chunk_file *cf, const struct piece *p, unsigned i, bool known
     entry = atomic_load(word);
     while (!atomic_compare_exchange_weak(word, &entry, sum_leave(entry)))
         ;
-}
-
-// Whether what was written to the block at `at`, and then zeros, are all of it.
-static bool
-known_of(struct chunk_file *cf, const struct piece *p, uint64_t at)
-{
-    uint64_t end = p->off + p->len, size;
-
-    return p->off <= at && (end >= at + BLOCK || (file_size(cf, &size) == 0 && size <= end));
 }
 
 // Copy what is to be written, and sum it by blocks on the way.
