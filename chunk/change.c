@@ -114,8 +114,12 @@ chunk_delete(struct chunk_store *s, uint64_t id)
         // Its data need not be opened for that.
         struct chunk_file cf = {.file.fd = -1};
 
-        if (id == 0 || (r = group_get(s, id / GROUP_CHUNKS, false, &cf.group)) == -ENOENT)
-            return remove_stray(s, id);
+        if (id == 0)
+            return -ENOENT;
+        if ((r = group_get(s, id / GROUP_CHUNKS, false, &cf.group)) == -ENOENT) {
+            r = remove_stray(s, id);
+            continue;
+        }
         if (r)
             return r;
         atomic_store(&cf.id, id);
@@ -125,8 +129,8 @@ chunk_delete(struct chunk_store *s, uint64_t id)
             r = remove_file(s, &cf);
             excl_leave(s, &cf);
         } else if (r == -ENOENT || r == -EBADMSG) {
+            // -ESTALE: what this handle has open is the file of before; it is forgotten now.
             r = remove_stray(s, id);
-            i = TRIES;
         }
         group_put(s, cf.group);
     }

@@ -4,7 +4,8 @@
 if HAVE_CMOCKA
 unit_tests = %D%/unit-segmap %D%/unit-policy %D%/unit-vm %D%/unit-block %D%/unit-meta %D%/unit-config \
   %D%/unit-ns-model %D%/unit-ns-rules %D%/unit-ns-crash %D%/unit-ns-fault \
-  %D%/unit-fc-file %D%/unit-fc-names %D%/unit-fc-procs
+  %D%/unit-fc-file %D%/unit-fc-names %D%/unit-fc-procs %D%/unit-fc-model \
+  %D%/unit-fc-crash %D%/unit-fc-check %D%/unit-fc-fault
 check_PROGRAMS += $(unit_tests)
 UNIT_TESTS += $(unit_tests)
 unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
@@ -70,4 +71,16 @@ fc_libs = $(FSCLIENT_LIBS) $(CMOCKA_LIBS)
 %C%_unit_fc_procs_SOURCES = $(fc_common) %D%/fc_procs.c
 %C%_unit_fc_procs_CFLAGS = $(unit_cflags)
 %C%_unit_fc_procs_LDADD = $(fc_libs)
+%C%_unit_fc_model_SOURCES = $(fc_common) %D%/fc_model.c
+%C%_unit_fc_model_CFLAGS = $(unit_cflags)
+%C%_unit_fc_model_LDADD = $(fc_libs)
+%C%_unit_fc_crash_SOURCES = $(fc_common) %D%/fc_crash.c
+%C%_unit_fc_crash_CFLAGS = $(unit_cflags)
+%C%_unit_fc_crash_LDADD = $(fc_libs)
+%C%_unit_fc_check_SOURCES = $(fc_common) %D%/fc_check.c
+%C%_unit_fc_check_CFLAGS = $(unit_cflags) $(SQLITE_CFLAGS)
+%C%_unit_fc_check_LDADD = $(fc_libs)
+%C%_unit_fc_fault_SOURCES = $(fc_common) %D%/fc_fault.c
+%C%_unit_fc_fault_CFLAGS = $(unit_cflags) $(SQLITE_CFLAGS)
+%C%_unit_fc_fault_LDADD = $(fc_libs)
 endif
