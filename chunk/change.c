@@ -116,8 +116,12 @@ chunk_delete(struct chunk_store *s, uint64_t id)
         struct chunk_file cf = {.file.fd = -1};
         struct group *g;
 
-        if (id == 0 || (r = group_get(s, id / GROUP_CHUNKS, false, &g)) == -ENOENT)
-            return remove_stray(s, id);
+        if (id == 0)
+            return -ENOENT;
+        if ((r = group_get(s, id / GROUP_CHUNKS, false, &g)) == -ENOENT) {
+            r = remove_stray(s, id);
+            continue;
+        }
         if (r)
             return r;
         atomic_store(&cf.id, id);
@@ -127,8 +131,8 @@ chunk_delete(struct chunk_store *s, uint64_t id)
             r = remove_file(s, &cf);
             excl_leave(s, &cf);
         } else if (r == -ENOENT || r == -EBADMSG) {
+            // -ESTALE: what this handle has open is the file of before; it is forgotten now.
             r = remove_stray(s, id);
-            i = TRIES;
         }
         group_put(s, cf.group);
     }

@@ -4,7 +4,8 @@
 if HAVE_CMOCKA
 unit_tests = %D%/unit-segmap %D%/unit-policy %D%/unit-vm %D%/unit-block %D%/unit-meta %D%/unit-config \
   %D%/unit-ns-model %D%/unit-ns-rules %D%/unit-ns-crash %D%/unit-ns-fault \
-  %D%/unit-fc-file %D%/unit-fc-names %D%/unit-fc-procs %D%/unit-fsc-kernel \
+  %D%/unit-fc-file %D%/unit-fc-names %D%/unit-fc-procs %D%/unit-fc-model \
+  %D%/unit-fc-crash %D%/unit-fc-check %D%/unit-fc-fault %D%/unit-fsc-kernel \
   %D%/unit-ck-model %D%/unit-ck-sum %D%/unit-ck-fault %D%/unit-ck-crash %D%/unit-ck-power %D%/unit-ck-rules
 check_PROGRAMS += $(unit_tests)
 UNIT_TESTS += $(unit_tests)
@@ -102,4 +103,16 @@ ck_libs = chunk/libzchunk.la $(CMOCKA_LIBS)
 %C%_unit_ck_fault_CFLAGS = $(unit_cflags) -pthread
 %C%_unit_ck_fault_LDFLAGS = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=aligned_alloc
 %C%_unit_ck_fault_LDADD = $(ck_libs)
+%C%_unit_fc_model_SOURCES = $(fc_common) %D%/fc_model.c
+%C%_unit_fc_model_CFLAGS = $(unit_cflags)
+%C%_unit_fc_model_LDADD = $(fc_libs)
+%C%_unit_fc_crash_SOURCES = $(fc_common) %D%/fc_crash.c
+%C%_unit_fc_crash_CFLAGS = $(unit_cflags)
+%C%_unit_fc_crash_LDADD = $(fc_libs)
+%C%_unit_fc_check_SOURCES = $(fc_common) %D%/fc_check.c
+%C%_unit_fc_check_CFLAGS = $(unit_cflags) $(SQLITE_CFLAGS)
+%C%_unit_fc_check_LDADD = $(fc_libs)
+%C%_unit_fc_fault_SOURCES = $(fc_common) %D%/fc_fault.c
+%C%_unit_fc_fault_CFLAGS = $(unit_cflags) $(SQLITE_CFLAGS)
+%C%_unit_fc_fault_LDADD = $(fc_libs)
 endif
