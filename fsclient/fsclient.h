@@ -253,8 +253,8 @@ struct fsc_dirent {
 ssize_t fsc_readdir(struct fsc_file *dir, uint64_t cookie, struct fsc_dirent *v, size_t n);
 
 // Copy by reference inside one volume. -EINVAL: the offsets or the length are no multiples of the chunk size
-// (but for a length that ends with the source): copy the bytes instead. Both files must be open, for reading
-// and for writing.
+// (but for a length that ends with the source), or one of the files is mapped somewhere: copy the bytes
+// instead. Both files must be open, for reading and for writing.
 int fsc_clone_range(struct fsc_file *src, uint64_t src_offset, struct fsc_file *dst, uint64_t dst_offset,
                     uint64_t length);
 
@@ -269,6 +269,39 @@ struct fsc_extent {
 // The extents of [offset, offset + length), in order, holes included: the count, up to `n`.
 ssize_t fsc_get_layout(struct fsc_file *file, uint64_t offset, uint64_t length, struct fsc_extent *v,
                        size_t n);
+
+// ---- the kernel's view ----
+//
+// A file that is on this machine, as descriptors of the files below that hold its bytes: for mmap, sendfile,
+// exec. -ENODEV: not on this machine.
+
+enum {
+    FSC_CHUNK_WRITE = 1 << 0, // with KEEP: the descriptor is for reading and writing; else for reading
+    // What is read through the descriptor, and through mappings made with it, is what the file has, now and
+    // later: writes, by whomever, go there; clones and snapshots made meanwhile get a copy. A hole gets a
+    // chunk. For as long as the handle is open (fork children hold it, too).
+    FSC_CHUNK_KEEP = 1 << 1,
+    FSC_CHUNK_STORE = 1 << 2, // with WRITE: bytes will be written through it (announced until its last copy
+                              // or mapping is gone)
+};
+struct fsc_chunk {
+    int fd;          // the caller's to close; O_CLOEXEC; -1: a hole, or behind the end of the file
+    bool kept;       // KEEP was asked for and given; not in a snapshot or a read-only volume
+    uint64_t offset; // in the file, of the descriptor's byte 0
+    uint64_t room;   // bytes of a file that fall between that and the next chunk
+    uint64_t span;   // of these, bytes before the end of the file
+    uint64_t length; // of these, the bytes that the descriptor has: what it shows behind them is not to be
+                     // seen, the file has zeros there
+};
+// The chunk that `offset` is in. KEEP: -ENOSPC, -EDQUOT also for a reader (a hole gets a chunk, a shared one
+// a copy). -EBADF: the handle is not open for reading; with WRITE, for both. Nothing is verified: see
+// fsc_verify.
+int fsc_chunk_fd(struct fsc_file *file, uint64_t offset, unsigned how, struct fsc_chunk *out);
+// What was stored through descriptors since shows in the file's times and space. Call it when mappings go,
+// and before fsync.
+int fsc_settle(struct fsc_file *file, uint64_t offset, uint64_t length);
+// Compare these bytes with their checksums, where this process has not done so before: -EIO.
+int fsc_verify(struct fsc_file *file, uint64_t offset, uint64_t length);
 
 // ---- locks ----
 

@@ -45,8 +45,13 @@ int local_hold(struct fsc *fs, uint64_t ino);
 int local_release(struct fsc *fs, uint64_t ino);
 int local_setlk(struct fsc_file *file, uint64_t owner, const struct fsc_lock *lock, int wait_ms);
 int local_getlk(struct fsc_file *file, uint64_t owner, struct fsc_lock *lock);
-int local_flock(struct fsc_file *file, int op, int wait_ms);
 int local_unlock_owner(struct fsc_file *file, uint64_t owner);
+
+// local_flock.c
+int local_flock(struct fsc_file *file, int op, int wait_ms);
+int local_tokens_make(const char *dir);
+void local_token_close(struct local *l, struct fsc_file *file); // of a file that nobody uses any more
+bool local_token_owns(struct local *l, int fd);
 
 // local_admin.c
 int local_clone_tree(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, uint64_t dir,
