@@ -351,4 +351,5 @@ const struct fsc_driver fsc_driver_local = {
     .trash_purge = local_trash_purge,
     .fsck = local_fsck,
     .scrub = local_scrub,
+    .sessions = local_sessions,
 };
