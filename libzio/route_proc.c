@@ -160,6 +160,7 @@ route_start(char **env)
         adopt(fds);
 out:
     if (route_on) {
+        route_std_start();
         trim();
         route_cwd_start();
         route_fsize_changed();
