@@ -26,8 +26,8 @@ zio_fs_paths = %D%/fsreal.c %D%/fsreal.h %D%/hooks_fs.h %D%/hooks_fs_dir.c %D%/h
 %C%_libzio_la_SOURCES = $(zio_pure) $(zio_fs_paths) %D%/alloc.c %D%/area.c %D%/area_pages.c %D%/calibrate.c %D%/cancel.c %D%/config.c %D%/copy.c %D%/front.c \
   %D%/helper.c %D%/hooks_fd.c %D%/hooks_mem.c %D%/hooks_proc.c %D%/hooks_recv.c %D%/hooks_send.c %D%/hooks_sig.c \
   %D%/init.c %D%/iobuf.c %D%/limits.c %D%/lock.c %D%/real.c %D%/stats.c %D%/uffd.c %D%/vmquery.c \
-  %D%/hooks_fs_fd.c %D%/hooks_fs_fdctl.c %D%/hooks_fs_fdlock.c %D%/hooks_fs_open.c \
-  %D%/route.c %D%/route_cred.c %D%/route_cwd.c %D%/route_fd.c %D%/route_io.c %D%/route_path.c %D%/route_proc.c %D%/route_table.c
+  %D%/hooks_fs_fd.c %D%/hooks_fs_fdctl.c %D%/hooks_fs_exec.c %D%/hooks_fs_fdlock.c %D%/hooks_fs_open.c %D%/hooks_fs_spawn.c \
+  %D%/route.c %D%/route_cred.c %D%/route_cwd.c %D%/route_exec.c %D%/route_fd.c %D%/route_io.c %D%/route_path.c %D%/route_proc.c %D%/route_table.c
 %C%_libzio_la_CFLAGS = $(ZIO_CFLAGS) -fno-stack-protector -ftls-model=initial-exec -fexceptions
 %C%_libzio_la_LIBADD = %D%/libmemops.la
 # An anonymous version script: memcpy@GLIBC_2.14 would not be interposed by a versioned one. Bound at load, since the
