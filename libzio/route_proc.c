@@ -190,6 +190,7 @@ route_start(char **env)
         return;
     if (fds)
         adopt(fds);
+    route_std_start();
     trim();
     route_cwd_start();
     route_fsize_changed();
