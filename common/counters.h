@@ -33,7 +33,13 @@
     X(pool_free_bytes, "gauge", "present bytes kept in the pool's free runs")                                \
     X(absent_bytes, "gauge", "bytes of the program's memory that are absent now")                            \
     X(areas, "gauge", "registered memory areas (a count, not bytes)")                                        \
-    X(enomem, "n", "times memory for zIO itself could not be had; each fell back to a plain copy")
+    X(enomem, "n", "times memory for zIO itself could not be had; each fell back to a plain copy")           \
+    X(route_opens, "n", "files opened in volumes")                                                           \
+    X(route_reads, "n", "reads of files in volumes")                                                         \
+    X(route_read_bytes, "bytes", "bytes of those reads")                                                     \
+    X(route_writes, "n", "writes to files in volumes")                                                       \
+    X(route_write_bytes, "bytes", "bytes of those writes")                                                   \
+    X(route_refused, "n", "calls on files in volumes that zIO cannot do and refused")
 
 enum zio_counter {
 #define X(id, unit, help) ZIO_C_##id,

@@ -91,6 +91,7 @@ void zio_lock_init(void);
 void zio_orphaned(void);     // under the lock: this child was forked behind our back
 void zio_lock_reinit(void);  // in a fork child
 void zio_signals_seen(void); // the program has, or is about to have, a signal handler
+bool zio_has_handlers(void);
 void zio_block_signals(uint64_t *old);
 void zio_restore_signals(const uint64_t *old);
 
