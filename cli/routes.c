@@ -9,7 +9,8 @@
 #include "cli/cli.h"
 #include "cli/launch.h"
 
-// The path without "." and double slashes and the slash at its end. False: not absolute, "/" itself, or with "..".
+// The path without "." and double slashes and the slash at its end. False: not absolute, "/" itself, or with
+// "..".
 static bool
 normal(const char *path, char out[PATH_MAX])
 {
@@ -105,7 +106,8 @@ routes_add(const char *arg, char *why, size_t len)
         snprintf(why, len, "%.256s is served already", prefix);
         return -EINVAL;
     }
-    if (asprintf(&value, "%s%s%s=local:%s", old && *old ? old : "", old && *old ? ";" : "", prefix, place) < 0)
+    if (asprintf(&value, "%s%s%s=local:%s", old && *old ? old : "", old && *old ? ";" : "", prefix, place) <
+        0)
         return -ENOMEM;
     err = setenv("ZIO_FS", value, 1) == 0 ? 0 : -errno;
     free(value);

@@ -31,7 +31,8 @@ static const struct argp_option options[] = {
     {"policy", OPT_POLICY, "P", 0,
      "'model' elides where it pays (default), 'always' wherever it can (for tests)", 0},
     {"disable", OPT_DISABLE, NULL, 0, "Load the library and leave it switched off", 0},
-    {"fs", OPT_FS, "PATH=URL", 0, "Serve PATH from the volume URL (local:DIR; see zio fs format); may be given several times", 0},
+    {"fs", OPT_FS, "PATH=URL", 0,
+     "Serve PATH from the volume URL (local:DIR; see zio fs format); may be given several times", 0},
     {"sockmap", OPT_SOCKMAP, NULL, 0, "Redirect same-host connections past TCP (not in this build)", 0},
     {0},
 };
@@ -168,7 +169,8 @@ static const struct argp argp = {
         "Runs PROGRAM with its large copies elided, and with --fs files of volumes where it looks for them; "
         "everything else stays as it is.\v"
         "zio becomes the program: its exit code and its signals are the program's. Exit codes of zio itself: "
-        "2 wrong options, 125 zIO's library or the volume is missing, 126 PROGRAM cannot be executed, 127 PROGRAM not "
+        "2 wrong options, 125 zIO's library or the volume is missing, 126 PROGRAM cannot be executed, 127 "
+        "PROGRAM not "
         "found. "
         "A program that no library can be preloaded into (static, set-user-ID, 32-bit, not glibc) is named "
         "on "
