@@ -358,3 +358,16 @@ msync(void *addr, size_t len, int flags)
     }
     return r;
 }
+
+// It would need the page numbers of the chunk.
+ZIO_EXPORT int
+remap_file_pages(void *addr, size_t len, int prot, size_t pgoff, int flags)
+{
+    if (unlikely(!zio_real_ready))
+        zio_real_init();
+    if (!rmap_meets(addr, len))
+        return real.remap_file_pages(addr, len, prot, pgoff, flags);
+    route_refused("remap_file_pages");
+    errno = EINVAL;
+    return -1;
+}

@@ -18,7 +18,7 @@ noinst_LTLIBRARIES += %D%/libmemops.la
 
 pkglib_LTLIBRARIES += %D%/libzio.la
 %C%_libzio_la_SOURCES = $(zio_pure) %D%/alloc.c %D%/area.c %D%/area_pages.c %D%/calibrate.c %D%/cancel.c %D%/config.c %D%/copy.c %D%/front.c \
-  %D%/helper.c %D%/hooks_fd.c %D%/hooks_fs_copy.c %D%/hooks_fs_map.c %D%/hooks_mem.c %D%/hooks_proc.c %D%/hooks_recv.c %D%/hooks_send.c %D%/hooks_sig.c \
+  %D%/helper.c %D%/hooks_fd.c %D%/hooks_fs_copy.c %D%/hooks_mem.c %D%/hooks_proc.c %D%/hooks_recv.c %D%/hooks_send.c %D%/hooks_sig.c \
   %D%/init.c %D%/route_bus.c %D%/route_map.c %D%/route_map_place.c %D%/route_map_table.c %D%/route_mremap.c %D%/route_xexec.c %D%/iobuf.c %D%/limits.c %D%/lock.c %D%/real.c %D%/stats.c %D%/uffd.c %D%/vmquery.c \
   %D%/hooks_fs_fd.c %D%/hooks_fs_fdctl.c %D%/hooks_fs_fdlock.c %D%/hooks_fs_open.c \
   %D%/route.c %D%/route_cred.c %D%/route_cwd.c %D%/route_fd.c %D%/route_io.c %D%/route_path.c %D%/route_proc.c %D%/route_table.c

@@ -58,8 +58,6 @@
     X(int, madvise, (void *, size_t, int))                                                                   \
     X(int, msync, (void *, size_t, int))                                                                     \
     X(int, remap_file_pages, (void *, size_t, int, size_t, int))                                             \
-    X(void *, dlopen, (const char *, int))                                                                   \
-    X(void *, dlmopen, (long, const char *, int))                                                            \
     X(int, mlock, (const void *, size_t))                                                                    \
     X(int, mlock2, (const void *, size_t, unsigned))                                                         \
     X(int, mlockall, (int))                                                                                  \

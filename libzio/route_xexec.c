@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "libzio/real.h"
+#include "libzio/sys.h"
 #include "libzio/zio.h"
 
 #define HEAD 256         // bytes of a program that are looked at: BINPRM_BUF_SIZE
@@ -93,15 +94,18 @@ open_out(int dirfd, const char *path, void *arg)
 {
     struct found *f = arg;
     size_t n = strlen(path) + 1;
-    char *copy = room(f->p, n < PATH_MAX ? n : PATH_MAX);
+    char *text;
+    long r;
 
-    if (!copy) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(copy, path, n < PATH_MAX ? n : PATH_MAX);
+    // (One that is not there may be behind a link into a volume: route_call looks.)
+    if (*path && (r = zsys3(SYS_faccessat, dirfd, path, F_OK)) < 0)
+        return route_result(r);
+    text = n <= PATH_MAX ? room(f->p, n) : NULL;
+    if (!text)
+        return route_result(-ENAMETOOLONG);
+    memcpy(text, path, n);
     f->p->dirfd = dirfd;
-    f->p->path = copy;
+    f->p->path = text;
     return 0;
 }
 
@@ -174,7 +178,7 @@ script(struct route_program *p, char *head, size_t n, const char *path, const ch
 // ---- binaries ----
 
 static int
-copy(struct fsc_file *file, int fd)
+copy_bytes(struct fsc_file *file, int fd)
 {
     char *buf = real.mmap(NULL, COPY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     uint64_t off = 0;
@@ -204,7 +208,7 @@ binary(struct route_program *p, struct fsc_file *file, const char *text)
     p->fd = memfd_create(slash && strlen(slash + 1) < 200 ? slash + 1 : "program", MFD_CLOEXEC);
     if (p->fd < 0)
         return -errno;
-    err = copy(file, p->fd);
+    err = copy_bytes(file, p->fd);
     if (!err && fcntl(p->fd, F_GETFD) < 0) // somebody closes what he does not know
         err = -EBADF;
     return err;
