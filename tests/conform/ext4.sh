@@ -8,7 +8,7 @@
 # shellcheck source=tests/conform/lib.sh
 . "$(dirname "$0")/lib.sh"
 begin
-mkdir "$DISK/rw" "$@"
+mkdir "$DISK/rw"
 if ro_view "$DISK/rw" "$DISK/ro"; then
     verdict "$CONFORM" --ro "$DISK/ro" --way ext4 "$DISK/rw" "$@"
 else

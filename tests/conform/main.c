@@ -14,7 +14,8 @@
 #define CASE_SECONDS 60 // a case that takes longer hangs
 
 static const struct test_case *const all[] = {
-    cases_names, cases_perms, cases_owner, cases_access, cases_links, cases_dirs, cases_rename, cases_open,
+    cases_names,  cases_perms, cases_owner, cases_access, cases_links, cases_dirs,
+    cases_rename, cases_open,  cases_size,  cases_io,     cases_times,
 };
 
 const char *case_name = "", *ro_dir, *other_dir;
