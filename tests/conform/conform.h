@@ -23,7 +23,8 @@ struct test_case {
 
 // Each file's cases, ended by an empty one.
 extern const struct test_case cases_names[], cases_perms[], cases_owner[], cases_access[], cases_links[],
-    cases_dirs[], cases_rename[], cases_open[], cases_size[], cases_io[], cases_times[];
+    cases_dirs[], cases_rename[], cases_open[], cases_size[], cases_io[], cases_times[], cases_xattr[],
+    cases_readdir[], cases_at[], cases_locks[], cases_map[];
 
 // Users and groups that nobody else on a machine has.
 enum { U1 = 12001, U2 = 12002, G1 = 12101, G2 = 12102, G3 = 12103 };

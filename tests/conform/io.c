@@ -136,6 +136,7 @@ coherent(void)
         // Each byte that is told by a pipe has been written to the file before.
         int fd = open("f", O_RDWR);
 
+        close(down[1]);
         for (int i = 0; i < 200; i++) {
             c = (char)i;
             if (pwrite(fd, &c, 1, i) != 1 || write(up[1], &c, 1) != 1 || read(down[0], &c, 1) != 1)
