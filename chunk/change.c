@@ -199,7 +199,8 @@ cut(struct chunk_store *s, struct chunk_file *cf, void *arg)
     int r, direct;
 
     if (atomic_load(&cf->slot[SLOT_FLAGS]) & SLOT_SHARED &&
-        (r = clone_break(s, cf, c->punch ? s->chunk_size : c->from)) != 0)
+        // The block that is cut must still fit its sum.
+        (r = clone_break(s, cf, c->punch ? s->chunk_size : (c->from + BLOCK - 1) / BLOCK * BLOCK)) != 0)
         return r;
     if ((r = write_prepare(s, cf, 0)) < 0 || (r = file_size(cf, &size)) < 0)
         return r;
@@ -350,7 +351,8 @@ info(struct chunk_store *s, struct chunk_file *cf, void *arg)
     *out = (struct chunk_info){.id = atomic_load(&cf->id),
                                .size = (uint64_t)st.st_size,
                                .stored = (uint64_t)st.st_blocks * 512,
-                               .shared = st.st_nlink > 1};
+                               .shared = st.st_nlink > 1,
+                               .changed = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec};
     for (uint32_t b = 0; b < backed; b++)
         out->unsummed +=
             sum_state(atomic_load_explicit(slot_entry(cf->slot, b), memory_order_relaxed)) >= SUM_DIRTY;

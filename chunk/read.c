@@ -172,6 +172,48 @@ read_pinned(struct chunk_store *s, struct chunk_file *cf, unsigned char *buf, si
     return file_current(cf) ? (ssize_t)done : -ESTALE;
 }
 
+static int
+verify_pinned(struct chunk_store *s, struct chunk_file *cf, uint32_t first, uint32_t last)
+{
+    uint32_t backed = slot_backed(s, cf->slot);
+    void *scratch = NULL;
+    ssize_t n = 0;
+
+    for (uint32_t b = first; b <= last && b < backed && n >= 0; b++) {
+        if (plan_block(cf, b, entry_load(s, cf->slot, b)) == PLAN_PLAIN)
+            continue;
+        if (!scratch && (scratch = store_scratch(s)) == NULL)
+            return -ENOMEM;
+        n = block_verify(s, cf, b, scratch);
+    }
+    store_unscratch(s, scratch);
+    return n < 0 ? (int)n : file_current(cf) ? 0 : -ESTALE;
+}
+
+int
+chunk_verify(struct chunk_store *s, uint64_t id, uint64_t off, uint64_t len)
+{
+    struct chunk_file *cf;
+    int r = store_enter(s);
+
+    if (r || off >= s->chunk_size || len == 0)
+        return r;
+    if (len > s->chunk_size - off)
+        len = s->chunk_size - off;
+    r = -ESTALE;
+    for (int i = 0; i < TRIES && r == -ESTALE; i++) {
+        if ((r = cache_get(s, id, &cf)) < 0)
+            return r;
+        r = file_current(cf)
+                ? verify_pinned(s, cf, (uint32_t)(off / BLOCK), (uint32_t)((off + len - 1) / BLOCK))
+                : -ESTALE;
+        if (r == -ESTALE && cf->seq & 1 && !(s->flags & CHUNK_RDONLY))
+            (void)gate_pass(s, cf);
+        r = cache_put(s, cf, r);
+    }
+    return r == -ESTALE ? -EBUSY : r;
+}
+
 ssize_t
 chunk_read(struct chunk_store *s, uint64_t id, void *buf, size_t len, uint64_t off)
 {

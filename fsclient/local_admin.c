@@ -13,7 +13,9 @@ local_clone_tree(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, uint
 {
     struct local *l = LOCAL(fs);
     struct meta_cred buf;
+    struct meta_swap *swap;
     struct meta_attr a;
+    size_t nswap;
     int fd, err;
 
     if (fs->opt.flags & FSC_RDONLY)
@@ -21,7 +23,11 @@ local_clone_tree(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, uint
     fd = local_lock_all(l);
     if (fd < 0)
         return fd;
-    err = (snapshot ? meta_snapshot : meta_clone_tree)(l->m, local_cred(cred, &buf), ino, dir, name, &a);
+    err = local_keep_swaps(l, ino, &swap, &nswap);
+    if (!err) {
+        err = meta_clone_tree_but(l->m, local_cred(cred, &buf), ino, dir, name, snapshot, swap, nswap, &a);
+        local_keep_swapped(l, swap, nswap, !err);
+    }
     close(fd);
     return err;
 }

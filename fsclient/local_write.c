@@ -73,11 +73,15 @@ write_piece(struct local *l, uint64_t id, struct cursor *from, size_t len, uint6
 int
 local_kill_suid(struct local *l, uint64_t ino, const struct meta_attr *attr)
 {
-    bool set = attr->mode & S_ISUID || (attr->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP);
+    static const struct meta_cred as_root = {0};
+    bool set = attr->mode & S_ISUID || (attr->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP), root;
 
-    if (!(attr->flags & META_F_CAPS) && (!set || cred_own_root()))
+    if (__builtin_expect(!(attr->flags & META_F_CAPS) && !set, 1))
         return 0;
-    return meta_setattr(l->m, NULL, ino, META_SET_KILL_SUID, attr, NULL);
+    root = cred_own_root();
+    if (root && !(attr->flags & META_F_CAPS))
+        return 0;
+    return meta_setattr(l->m, root ? &as_root : NULL, ino, META_SET_KILL_SUID, attr, NULL);
 }
 
 // ---- in place ----

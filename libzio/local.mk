@@ -5,7 +5,7 @@ pkgconfig_DATA = %D%/libzio.pc
 # The parts that the unit tests link too.
 zio_pure = %D%/segmap.c %D%/policy.c %D%/meta.c %D%/vm.c %D%/block.c
 zio_headers = %D%/alloc.h %D%/area.h %D%/block.h %D%/calibrate.h %D%/copy.h %D%/fork.h %D%/front.h %D%/helper.h %D%/hooks_mem.h \
-  %D%/iobuf.h %D%/limits.h %D%/memops.h %D%/meta.h %D%/policy.h %D%/real.h %D%/segmap.h %D%/sys.h %D%/uffd.h \
+  %D%/iobuf.h %D%/limits.h %D%/memops.h %D%/meta.h %D%/policy.h %D%/real.h %D%/route.h %D%/route_fsc.h %D%/route_priv.h %D%/segmap.h %D%/sys.h %D%/uffd.h \
   %D%/uffd_compat.h %D%/vm.h %D%/vmquery.h %D%/zio.h %D%/zmem.h
 noinst_HEADERS += $(zio_headers)
 
@@ -19,7 +19,9 @@ noinst_LTLIBRARIES += %D%/libmemops.la
 pkglib_LTLIBRARIES += %D%/libzio.la
 %C%_libzio_la_SOURCES = $(zio_pure) %D%/alloc.c %D%/area.c %D%/area_pages.c %D%/calibrate.c %D%/cancel.c %D%/config.c %D%/copy.c %D%/front.c \
   %D%/helper.c %D%/hooks_fd.c %D%/hooks_mem.c %D%/hooks_proc.c %D%/hooks_recv.c %D%/hooks_send.c %D%/hooks_sig.c \
-  %D%/init.c %D%/iobuf.c %D%/limits.c %D%/lock.c %D%/real.c %D%/stats.c %D%/uffd.c %D%/vmquery.c
+  %D%/init.c %D%/iobuf.c %D%/limits.c %D%/lock.c %D%/real.c %D%/stats.c %D%/uffd.c %D%/vmquery.c \
+  %D%/hooks_fs_fd.c %D%/hooks_fs_fdctl.c %D%/hooks_fs_fdlock.c %D%/hooks_fs_open.c \
+  %D%/route.c %D%/route_cred.c %D%/route_cwd.c %D%/route_fd.c %D%/route_io.c %D%/route_path.c %D%/route_proc.c %D%/route_table.c
 %C%_libzio_la_CFLAGS = $(ZIO_CFLAGS) -fno-stack-protector -ftls-model=initial-exec -fexceptions
 %C%_libzio_la_LIBADD = %D%/libmemops.la
 # An anonymous version script: memcpy@GLIBC_2.14 would not be interposed by a versioned one. Bound at load, since the

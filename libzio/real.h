@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -69,7 +71,38 @@
     X(int, prlimit64, (pid_t, enum __rlimit_resource, const struct rlimit64 *, struct rlimit64 *))           \
     X(pid_t, _Fork, (void))                                                                                  \
     X(void, _exit, (int))                                                                                    \
-    X(int, pthread_setcanceltype, (int, int *))
+    X(int, pthread_setcanceltype, (int, int *))                                                              \
+    X(int, open64, (const char *, int, ...))                                                                 \
+    X(int, openat64, (int, const char *, int, ...))                                                          \
+    X(int, __open_2, (const char *, int))                                                                    \
+    X(int, __open64_2, (const char *, int))                                                                  \
+    X(int, __openat_2, (int, const char *, int))                                                             \
+    X(int, __openat64_2, (int, const char *, int))                                                           \
+    X(off_t, lseek64, (int, off_t, int))                                                                     \
+    X(int, fstat64, (int, struct stat64 *))                                                                  \
+    X(int, __fxstat, (int, int, struct stat *))                                                              \
+    X(int, fchmod, (int, mode_t))                                                                            \
+    X(int, fchown, (int, uid_t, gid_t))                                                                      \
+    X(int, futimens, (int, const struct timespec *))                                                         \
+    X(int, futimes, (int, const struct timeval *))                                                           \
+    X(int, fsync, (int))                                                                                     \
+    X(int, fdatasync, (int))                                                                                 \
+    X(int, sync_file_range, (int, off_t, off_t, unsigned))                                                   \
+    X(int, syncfs, (int))                                                                                    \
+    X(void, sync, (void))                                                                                    \
+    X(int, ftruncate64, (int, off_t))                                                                        \
+    X(int, fallocate64, (int, int, off_t, off_t))                                                            \
+    X(int, posix_fallocate64, (int, off_t, off_t))                                                           \
+    X(int, posix_fadvise64, (int, off_t, off_t, int))                                                        \
+    X(ssize_t, readahead, (int, off_t, size_t))                                                              \
+    X(mode_t, umask, (mode_t))                                                                               \
+    X(int, chdir, (const char *))                                                                            \
+    X(int, fchdir, (int))                                                                                    \
+    X(int, dup, (int))                                                                                       \
+    X(int, fcntl64, (int, int, ...))                                                                         \
+    X(int, ioctl, (int, unsigned long, ...))                                                                 \
+    X(int, lockf64, (int, int, off_t))                                                                       \
+    X(int, flock, (int, int))
 
 struct zio_reals {
 #define X(ret, name, args) ret(*name) args;

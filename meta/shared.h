@@ -16,7 +16,7 @@
 #include <sys/types.h>
 
 #define SHARED_MAGIC 0x3173744d4f497aULL // "zIOMts1"
-#define SHARED_VERSION 1
+#define SHARED_VERSION 2
 #define SHARED_COUNTERS 65536 // power of two
 #define SHARED_SESSIONS 1024
 #define SHARED_HOLDS 65536    // power of two
@@ -55,6 +55,8 @@ struct shared {
     uint64_t next_chunk, chunk_end;
     uint32_t generation; // of the newest session
     uint32_t broken;     // a repair after a dead holder is not done
+    // Watchers (watch.c): a futex; and who sleeps on it: 0, the one session's slot + 1, or WATCH_MANY.
+    _Atomic uint32_t watch_call, watch_asleep;
     _Atomic uint32_t counter[SHARED_COUNTERS] __attribute__((aligned(64)));
     struct shared_session session[SHARED_SESSIONS];
     _Atomic uint64_t hold[SHARED_HOLDS]; // session slot << 48 | inode; 0: free

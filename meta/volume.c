@@ -318,6 +318,7 @@ meta_close(struct meta *m)
     free(m->op.buf);
     free(m->op.index);
     free(m->holds);
+    free(m->watch);
     pthread_mutex_destroy(&m->hold_lock);
     free(m);
 }

@@ -3,7 +3,8 @@
 # engine has for itself (page of counters, messages) is a double in unit.c; its records can be made to run out.
 if HAVE_CMOCKA
 unit_tests = %D%/unit-segmap %D%/unit-policy %D%/unit-vm %D%/unit-block %D%/unit-meta %D%/unit-config \
-  %D%/unit-ns-model %D%/unit-ns-rules %D%/unit-ns-crash %D%/unit-ns-fault
+  %D%/unit-ns-model %D%/unit-ns-rules %D%/unit-ns-crash %D%/unit-ns-fault \
+  %D%/unit-fc-file %D%/unit-fc-names %D%/unit-fc-procs %D%/unit-fsc-kernel
 check_PROGRAMS += $(unit_tests)
 UNIT_TESTS += $(unit_tests)
 unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
@@ -56,4 +57,21 @@ ns_libs = meta/libzmeta.la $(SQLITE_LIBS) $(CMOCKA_LIBS)
 %C%_unit_ns_rules_SOURCES = $(ns_common) %D%/ns_rules.c
 %C%_unit_ns_rules_CFLAGS = $(unit_cflags) $(SQLITE_CFLAGS)
 %C%_unit_ns_rules_LDADD = $(ns_libs)
+
+# The client library (fsclient/), on the embedded driver.
+fc_common = %D%/unit.h %D%/unit.c %D%/fc.h %D%/fc.c
+fc_libs = $(FSCLIENT_LIBS) $(CMOCKA_LIBS)
+%C%_unit_fc_file_SOURCES = $(fc_common) %D%/fc_file.c
+%C%_unit_fc_file_CFLAGS = $(unit_cflags)
+%C%_unit_fc_file_LDADD = $(fc_libs)
+%C%_unit_fc_names_SOURCES = $(fc_common) %D%/fc_names.c
+%C%_unit_fc_names_CFLAGS = $(unit_cflags)
+%C%_unit_fc_names_LDADD = $(fc_libs)
+%C%_unit_fc_procs_SOURCES = $(fc_common) %D%/fc_procs.c
+%C%_unit_fc_procs_CFLAGS = $(unit_cflags)
+%C%_unit_fc_procs_LDADD = $(fc_libs)
+# The client library: the kernel's view of files.
+%C%_unit_fsc_kernel_SOURCES = %D%/unit.h %D%/unit.c %D%/fsc_kernel.c
+%C%_unit_fsc_kernel_CFLAGS = $(unit_cflags)
+%C%_unit_fsc_kernel_LDADD = $(FSCLIENT_LIBS) $(CMOCKA_LIBS)
 endif
