@@ -14,12 +14,15 @@
 #include <unistd.h>
 
 #include "libzio/real.h"
+#include "libzio/route_map.h"
 #include "libzio/route_priv.h"
 #include "libzio/sys.h"
 
 #define FDS "ZIO_FDS="
 
 static _Thread_local struct route_guard fork_guard __attribute__((tls_model("initial-exec")));
+
+const char *route_exe;
 
 // ---- fork ----
 
@@ -31,6 +34,7 @@ route_fork_prepare(void)
     route_enter(&fork_guard);
     route_fd_fork_prepare();
     route_table_fork_prepare();
+    rmap_fork_prepare();
 }
 
 void
@@ -39,6 +43,7 @@ route_fork_parent(void)
     if (!route_on)
         return;
     route_table_fork_parent();
+    rmap_fork_parent();
     route_fd_fork_parent();
     route_leave(&fork_guard);
 }
@@ -48,6 +53,7 @@ route_fork_child(void)
 {
     if (!route_on)
         return;
+    rmap_fork_child();
     route_table_fork_child();
     route_fd_fork_child();
     route_leave(&fork_guard);
@@ -153,6 +159,10 @@ is_hidden(char *entry, long hide)
 {
     if (strncmp(entry, FDS, strlen(FDS)) == 0)
         return true;
+    if (strncmp(entry, "ZIO_EXE=", 8) == 0) {
+        route_exe = entry + 8; // the kernel's strings stay where they are
+        return true;
+    }
     if (strncmp(entry, "ZIO_FS=", 7) == 0)
         return hide & ROUTE_HIDE_FS;
     if (strncmp(entry, "LD_PRELOAD=", 11) != 0)
@@ -189,6 +199,7 @@ route_start(char **env)
     if (fds)
         adopt(fds);
     route_table_make();
+    route_std_start();
     trim();
     route_cwd_start();
     route_fsize_changed();
