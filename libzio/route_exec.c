@@ -125,8 +125,7 @@ prepare(struct handover *h, char *const envp[], const char *exe)
         n++;
     route_each_fd(0, ROUTE_FDS - 1, count, &files);
     room = (size_t)files * PAIR + 256 + strlen(route_env) + strlen(route_self()) +
-           (preload ? strlen(preload) : 0) +
-           (exe ? strlen(exe) : 0);
+           (preload ? strlen(preload) : 0) + (exe ? strlen(exe) : 0);
     h->size = (n + 5) * sizeof(char *) + room;
     h->env = real.mmap(NULL, h->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (h->env == MAP_FAILED) {
