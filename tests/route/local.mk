@@ -5,11 +5,15 @@ check_PROGRAMS += %D%/core
 	%D%/core_exec.c %D%/core_busy.c
 %C%_core_CFLAGS = $(ZIO_CFLAGS) -g -pthread
 %C%_core_LDFLAGS = -pthread
+check_PROGRAMS += %D%/core_kill %D%/core_static
+%C%_core_kill_SOURCES = %D%/core_kill.c %D%/core.h
+%C%_core_static_SOURCES = %D%/core_static.c
+%C%_core_static_LDFLAGS = -all-static
 check_PROGRAMS += %D%/paths
 %C%_paths_SOURCES = %D%/paths.h %D%/paths_main.c %D%/paths_names.c %D%/paths_attr.c %D%/paths_misc.c %D%/paths_dirs.c \
 	%D%/paths_tree.c %D%/paths_stdio.c
 %C%_paths_CFLAGS = $(ZIO_CFLAGS) -g
-route_tests = %D%/core.sh %D%/core_programs.sh %D%/paths.sh
+route_tests = %D%/core.sh %D%/core_programs.sh %D%/core_robust.sh %D%/paths.sh
 TESTS += $(route_tests)
 dist_check_SCRIPTS += $(route_tests)
 EXTRA_DIST += %D%/lib.sh
