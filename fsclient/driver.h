@@ -31,7 +31,8 @@ struct fsc_file {
     uint64_t ino;
     _Atomic int flags; // open(2)'s; O_APPEND and O_NOATIME may change
     _Atomic int refs;
-    uint32_t type; // S_IFMT bits
+    uint32_t type;       // S_IFMT bits
+    _Atomic bool pinned; // FSC_CHUNK_KEEP was asked for with it
     // the driver's
     void *priv;
     _Atomic int token; // a descriptor that its flock goes with; -1: none yet
@@ -80,6 +81,10 @@ struct fsc_driver {
     int (*removexattr)(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, const char *name);
     int (*statvfs)(struct fsc *fs, uint64_t ino, struct statvfs *out);
     uint64_t (*version)(struct fsc *fs, uint64_t ino);
+    int (*watch)(struct fsc *fs);
+    uint32_t (*watch_slot)(struct fsc *fs, uint64_t ino);
+    bool (*watch_news)(struct fsc *fs, uint64_t ino);
+    int (*watch_wait)(struct fsc *fs, int wait_ms, fsc_watch_fn fn, void *arg);
 
     // file->fs and file->flags are set; these set ino, type and priv. create: -EEXIST where the name is
     // taken.
@@ -102,6 +107,9 @@ struct fsc_driver {
                        uint64_t length);
     ssize_t (*layout)(struct fsc_file *file, uint64_t offset, uint64_t length, struct fsc_extent *v,
                       size_t n);
+    int (*chunk_fd)(struct fsc_file *file, uint64_t offset, unsigned how, struct fsc_chunk *out);
+    int (*settle)(struct fsc_file *file, uint64_t offset, uint64_t length);
+    int (*verify)(struct fsc_file *file, uint64_t offset, uint64_t length);
     int (*setlk)(struct fsc_file *file, uint64_t owner, const struct fsc_lock *lock, int wait_ms);
     int (*getlk)(struct fsc_file *file, uint64_t owner, struct fsc_lock *lock);
     int (*flock)(struct fsc_file *file, int op, int wait_ms);
@@ -123,6 +131,7 @@ struct fsc_driver {
     ssize_t (*trash_purge)(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino);
     int (*fsck)(struct fsc *fs, bool repair, fsc_check_fn fn, void *arg, struct fsc_check *out);
     int (*scrub)(struct fsc *fs, fsc_check_fn fn, void *arg, struct fsc_check *out);
+    ssize_t (*sessions)(struct fsc *fs, size_t skip, struct fsc_session *v, size_t n);
 };
 
 extern const struct fsc_driver fsc_driver_local;

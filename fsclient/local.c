@@ -165,6 +165,7 @@ local_free(struct local *l)
     chunk_store_close(l->c);
     meta_close(l->m);
     local_lock_close(l);
+    local_pin_close(l);
     free(l->dir);
     free(l);
 }
@@ -185,6 +186,7 @@ local_open_volume(struct fsc *fs, const char *dir)
     pthread_mutex_init(&l->table_lock, NULL);
     pthread_mutex_init(&l->garbage_lock, NULL);
     LIST_INIT(&l->tokens);
+    local_pin_init(l);
     l->dir = realpath(*dir ? dir : ".", NULL); // the process may change its directory
     err = l->dir ? local_lock_open(l) : -errno;
     if (!err)
@@ -295,7 +297,8 @@ local_owns_fd(struct fsc *fs, int fd)
 {
     struct local *l = LOCAL(fs);
 
-    return fd >= 0 && (fd == l->lock_fd || meta_owns_fd(l->m, fd) || local_token_owns(l, fd));
+    return fd >= 0 && (fd == l->lock_fd || fd == l->pins.own_fd || fd == l->pins.ask_fd ||
+                       meta_owns_fd(l->m, fd) || local_token_owns(l, fd));
 }
 
 const struct fsc_driver fsc_driver_local = {
@@ -330,6 +333,10 @@ const struct fsc_driver fsc_driver_local = {
     .removexattr = local_removexattr,
     .statvfs = local_statvfs,
     .version = local_version,
+    .watch = local_watch,
+    .watch_slot = local_watch_slot,
+    .watch_news = local_watch_news,
+    .watch_wait = local_watch_wait,
     .open = local_open,
     .create = local_create,
     .tmpfile = local_tmpfile,
@@ -343,6 +350,9 @@ const struct fsc_driver fsc_driver_local = {
     .seek = local_seek,
     .clone_range = local_clone_range,
     .layout = local_layout,
+    .chunk_fd = local_chunk_fd,
+    .settle = local_settle,
+    .verify = local_verify,
     .setlk = local_setlk,
     .getlk = local_getlk,
     .flock = local_flock,
@@ -358,4 +368,5 @@ const struct fsc_driver fsc_driver_local = {
     .trash_purge = local_trash_purge,
     .fsck = local_fsck,
     .scrub = local_scrub,
+    .sessions = local_sessions,
 };

@@ -230,7 +230,34 @@ local_removexattr(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, con
 uint64_t
 local_version(struct fsc *fs, uint64_t ino)
 {
-    return meta_version(LOCAL(fs)->m, ino);
+    return meta_data_version(LOCAL(fs)->m, ino);
+}
+
+int
+local_watch(struct fsc *fs)
+{
+    return meta_watch(LOCAL(fs)->m);
+}
+
+uint32_t
+local_watch_slot(struct fsc *fs, uint64_t ino)
+{
+    (void)fs;
+    return meta_watch_slot(ino);
+}
+
+bool
+local_watch_news(struct fsc *fs, uint64_t ino)
+{
+    return meta_watch_news(LOCAL(fs)->m, ino);
+}
+
+_Static_assert(FSC_WATCH_SLOTS == META_WATCH_SLOTS && FSC_WATCH_ALL == META_WATCH_ALL, "passed through");
+
+int
+local_watch_wait(struct fsc *fs, int wait_ms, fsc_watch_fn fn, void *arg)
+{
+    return meta_watch_wait(LOCAL(fs)->m, wait_ms, fn, arg);
 }
 
 // ---- open files ----
@@ -294,6 +321,8 @@ local_close(struct fsc_file *file)
 {
     struct local *l = LOCAL(file->fs);
 
+    if (file->pinned)
+        local_unpin(l, file->ino);
     local_token_close(l, file);
     meta_close_file(l->m, file->ino);
     linode_put(l, file->priv);

@@ -31,6 +31,10 @@ ssize_t local_getxattr(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino
 ssize_t local_listxattr(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, char *list, size_t size);
 int local_removexattr(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, const char *name);
 uint64_t local_version(struct fsc *fs, uint64_t ino);
+int local_watch(struct fsc *fs);
+uint32_t local_watch_slot(struct fsc *fs, uint64_t ino);
+bool local_watch_news(struct fsc *fs, uint64_t ino);
+int local_watch_wait(struct fsc *fs, int wait_ms, fsc_watch_fn fn, void *arg);
 int local_open(struct fsc_file *file, const struct fsc_cred *cred, uint64_t ino, struct fsc_attr *attr);
 int local_create(struct fsc_file *file, const struct fsc_cred *cred, uint64_t dir, const char *name,
                  mode_t mode, struct fsc_attr *attr);
@@ -64,6 +68,7 @@ ssize_t local_trash_list(struct fsc *fs, const struct fsc_cred *cred, uint64_t a
 int local_trash_restore(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, uint64_t dir,
                         const char *name);
 ssize_t local_trash_purge(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino);
+ssize_t local_sessions(struct fsc *fs, size_t skip, struct fsc_session *v, size_t n);
 int local_statvfs(struct fsc *fs, uint64_t ino, struct statvfs *out);
 // local_check.c
 int local_fsck(struct fsc *fs, bool repair, fsc_check_fn fn, void *arg, struct fsc_check *out);

@@ -186,8 +186,10 @@ local_preadv(struct fsc_file *file, const struct iovec *iov, int count, uint64_t
 
     if (count == 1) {
         n = read_hot(l, in, iov->iov_base, iov->iov_len, offset);
-        if (n != -EAGAIN)
+        if (n != -EAGAIN) {
+            meta_count_io(l->m, false, (uint64_t)n);
             return n;
+        }
     }
     for (int i = 0; i < count; i++)
         want += iov[i].iov_len;
@@ -214,5 +216,7 @@ local_preadv(struct fsc_file *file, const struct iovec *iov, int count, uint64_t
         if (n > 0 && count == 1)
             hot_put(l, in, offset >> l->chunk_shift, meta_version(l->m, in->ino));
     }
+    if (n >= 0)
+        meta_count_io(l->m, false, (uint64_t)n);
     return n;
 }

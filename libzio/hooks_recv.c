@@ -5,6 +5,7 @@
 
 #include "libzio/iobuf.h"
 #include "libzio/real.h"
+#include "libzio/route_priv.h"
 #include "libzio/zio.h"
 
 #define CALLER ((uintptr_t)__builtin_return_address(0))
@@ -86,21 +87,33 @@ invec_end(struct invec *v, ssize_t got)
         return r;                                                                                            \
     } while (0)
 
+// Files of volumes have nothing to do with blocks.
+#define ROUTED(call)                                                                                         \
+    do {                                                                                                     \
+        if (unlikely(route_fd(fd)))                                                                          \
+            return call;                                                                                     \
+    } while (0)
+// -1 is no offset, but for preadv2 and pwritev2, where it is the file's own.
+#define PLACE(off) ((off) < 0 ? -2 : (off))
+
 ZIO_EXPORT ssize_t
 read(int fd, void *buf, size_t n)
 {
+    ROUTED(route_read(fd, buf, n));
     ONE(real.read(fd, p, n));
 }
 
 ZIO_EXPORT ssize_t
 pread64(int fd, void *buf, size_t n, off_t off)
 {
+    ROUTED(route_pread(fd, buf, n, off));
     ONE(real.pread64(fd, p, n, off));
 }
 
 ZIO_EXPORT ssize_t
 pread(int fd, void *buf, size_t n, off_t off)
 {
+    ROUTED(route_pread(fd, buf, n, off));
     ONE(real.pread64(fd, p, n, off));
 }
 
@@ -124,30 +137,35 @@ recvfrom(int fd, void *restrict buf, size_t n, int flags, struct sockaddr *restr
 ZIO_EXPORT ssize_t
 readv(int fd, const struct iovec *iov, int n)
 {
+    ROUTED(route_readv(fd, iov, n));
     MANY(real.readv(fd, v.iov, n), real.readv(fd, iov, n));
 }
 
 ZIO_EXPORT ssize_t
 preadv64(int fd, const struct iovec *iov, int n, off_t off)
 {
+    ROUTED(route_preadv(fd, iov, n, PLACE(off), 0));
     MANY(real.preadv64(fd, v.iov, n, off), real.preadv64(fd, iov, n, off));
 }
 
 ZIO_EXPORT ssize_t
 preadv(int fd, const struct iovec *iov, int n, off_t off)
 {
+    ROUTED(route_preadv(fd, iov, n, PLACE(off), 0));
     MANY(real.preadv64(fd, v.iov, n, off), real.preadv64(fd, iov, n, off));
 }
 
 ZIO_EXPORT ssize_t
 preadv64v2(int fd, const struct iovec *iov, int n, off_t off, int flags)
 {
+    ROUTED(route_preadv(fd, iov, n, off, flags));
     MANY(real.preadv64v2(fd, v.iov, n, off, flags), real.preadv64v2(fd, iov, n, off, flags));
 }
 
 ZIO_EXPORT ssize_t
 preadv2(int fd, const struct iovec *iov, int n, off_t off, int flags)
 {
+    ROUTED(route_preadv(fd, iov, n, off, flags));
     MANY(real.preadv64v2(fd, v.iov, n, off, flags), real.preadv64v2(fd, iov, n, off, flags));
 }
 
@@ -206,6 +224,7 @@ ZIO_EXPORT ssize_t
 __read_chk(int fd, void *buf, size_t n, size_t room)
 {
     CHECK_ROOM();
+    ROUTED(route_read(fd, buf, n));
     ONE(real.read(fd, p, n));
 }
 
@@ -213,6 +232,7 @@ ZIO_EXPORT ssize_t
 __pread_chk(int fd, void *buf, size_t n, off_t off, size_t room)
 {
     CHECK_ROOM();
+    ROUTED(route_pread(fd, buf, n, off));
     ONE(real.pread64(fd, p, n, off));
 }
 
@@ -220,6 +240,7 @@ ZIO_EXPORT ssize_t
 __pread64_chk(int fd, void *buf, size_t n, off_t off, size_t room)
 {
     CHECK_ROOM();
+    ROUTED(route_pread(fd, buf, n, off));
     ONE(real.pread64(fd, p, n, off));
 }
 
@@ -245,12 +266,14 @@ __recvfrom_chk(int fd, void *restrict buf, size_t n, size_t room, int flags, str
 ZIO_EXPORT ssize_t
 __read(int fd, void *buf, size_t n)
 {
+    ROUTED(route_read(fd, buf, n));
     ONE(real.read(fd, p, n));
 }
 
 ZIO_EXPORT ssize_t
 __pread64(int fd, void *buf, size_t n, off_t off)
 {
+    ROUTED(route_pread(fd, buf, n, off));
     ONE(real.pread64(fd, p, n, off));
 }
 

@@ -10,6 +10,7 @@
 #include "libzio/area.h"
 #include "libzio/iobuf.h"
 #include "libzio/real.h"
+#include "libzio/route_priv.h"
 #include "libzio/zio.h"
 
 // A thread that is cancelled while it waits lets go of its blocks.
@@ -70,9 +71,17 @@ send_list(int fd, struct outbuf *o, int flags, const struct sockaddr *to, sockle
     return real.sendmsg(fd, &m, flags);
 }
 
+#define ROUTED(call)                                                                                         \
+    do {                                                                                                     \
+        if (unlikely(route_fd(fd)))                                                                          \
+            return call;                                                                                     \
+    } while (0)
+#define PLACE(off) ((off) < 0 ? -2 : (off)) // see hooks_recv.c
+
 ZIO_EXPORT ssize_t
 write(int fd, const void *buf, size_t n)
 {
+    ROUTED(route_write(fd, buf, n));
     ONE(real.write(fd, p, n), real.writev(fd, o.iov, o.niov));
 }
 
@@ -80,12 +89,14 @@ ssize_t __write(int fd, const void *buf, size_t n);
 ZIO_EXPORT ssize_t
 __write(int fd, const void *buf, size_t n)
 {
+    ROUTED(route_write(fd, buf, n));
     ONE(real.write(fd, p, n), real.writev(fd, o.iov, o.niov));
 }
 
 ZIO_EXPORT ssize_t
 pwrite64(int fd, const void *buf, size_t n, off_t off)
 {
+    ROUTED(route_pwrite(fd, buf, n, off));
     ONE(real.pwrite64(fd, p, n, off), real.pwritev64(fd, o.iov, o.niov, off));
 }
 
@@ -93,12 +104,14 @@ ssize_t __pwrite64(int fd, const void *buf, size_t n, off_t off);
 ZIO_EXPORT ssize_t
 __pwrite64(int fd, const void *buf, size_t n, off_t off)
 {
+    ROUTED(route_pwrite(fd, buf, n, off));
     ONE(real.pwrite64(fd, p, n, off), real.pwritev64(fd, o.iov, o.niov, off));
 }
 
 ZIO_EXPORT ssize_t
 pwrite(int fd, const void *buf, size_t n, off_t off)
 {
+    ROUTED(route_pwrite(fd, buf, n, off));
     ONE(real.pwrite64(fd, p, n, off), real.pwritev64(fd, o.iov, o.niov, off));
 }
 
@@ -157,30 +170,35 @@ outvec_begin(struct outbuf *o, const struct iovec *iov, size_t n)
 ZIO_EXPORT ssize_t
 writev(int fd, const struct iovec *iov, int n)
 {
+    ROUTED(route_writev(fd, iov, n));
     MANY(real.writev(fd, iov, n), real.writev(fd, o.iov, o.niov));
 }
 
 ZIO_EXPORT ssize_t
 pwritev64(int fd, const struct iovec *iov, int n, off_t off)
 {
+    ROUTED(route_pwritev(fd, iov, n, PLACE(off), 0));
     MANY(real.pwritev64(fd, iov, n, off), real.pwritev64(fd, o.iov, o.niov, off));
 }
 
 ZIO_EXPORT ssize_t
 pwritev(int fd, const struct iovec *iov, int n, off_t off)
 {
+    ROUTED(route_pwritev(fd, iov, n, PLACE(off), 0));
     MANY(real.pwritev64(fd, iov, n, off), real.pwritev64(fd, o.iov, o.niov, off));
 }
 
 ZIO_EXPORT ssize_t
 pwritev64v2(int fd, const struct iovec *iov, int n, off_t off, int flags)
 {
+    ROUTED(route_pwritev(fd, iov, n, off, flags));
     MANY(real.pwritev64v2(fd, iov, n, off, flags), real.pwritev64v2(fd, o.iov, o.niov, off, flags));
 }
 
 ZIO_EXPORT ssize_t
 pwritev2(int fd, const struct iovec *iov, int n, off_t off, int flags)
 {
+    ROUTED(route_pwritev(fd, iov, n, off, flags));
     MANY(real.pwritev64v2(fd, iov, n, off, flags), real.pwritev64v2(fd, o.iov, o.niov, off, flags));
 }
 

@@ -101,6 +101,9 @@
     S(TREE_REFS, "INSERT INTO refs(id, n) SELECT c.id, 1 + count(*) FROM tree t JOIN chunk c ON c.ino = t.ino WHERE true GROUP BY c.id " \
         "ON CONFLICT(id) DO UPDATE SET n = refs.n + excluded.n - 1", NULL) \
     S(TREE_CHUNKS, "INSERT INTO chunk(ino, idx, id, length, space) SELECT ?1 + t.n, c.idx, c.id, c.length, c.space FROM tree t JOIN chunk c ON c.ino = t.ino", NULL) \
+    S(TREE_SWAP, "UPDATE chunk SET id = ?2 WHERE id = ?1 AND ino > ?3 AND ino <= ?4", NULL) \
+    S(TREE_SWAPPED, "SELECT 1 FROM chunk WHERE id = ?1 LIMIT 1", NULL) \
+    S(TREE_UNREF, "DELETE FROM refs WHERE id = ?1 AND n = 2", NULL) \
     S(TREE_QUOTA, "UPDATE inode SET quota = ?1 WHERE ino IN (SELECT ino FROM tree) AND quota = ?2", NULL) \
     S(QUOTA_CHILDREN, "UPDATE usage SET parent = ?1 WHERE kind = 2 AND parent = ?2 AND id <> ?1 AND id IN (SELECT ino FROM tree)", NULL) \
     S(TREE_UNNAME, "DELETE FROM name WHERE parent IN (SELECT ino FROM tree)", NULL) \
