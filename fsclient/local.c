@@ -150,6 +150,7 @@ open_engines(struct local *l)
         h = (h ^ info.uuid[i]) * 16777619u;
     l->fs->dev = makedev(0xf00 | (h >> 20 & 0xff), h & 0xfffff);
     l->chunk_size = info.chunk_size;
+    l->chunk_shift = (unsigned)__builtin_ctzll(info.chunk_size);
     if (chunk_store_chunk_size(l->c) == info.chunk_size)
         return 0;
     fsc_tell(&l->fs->opt,
@@ -206,6 +207,20 @@ local_close_volume(struct fsc *fs, bool forked)
     if (!forked && !(fs->opt.flags & FSC_RDONLY))
         local_garbage_take(l);
     local_free(l);
+}
+
+static void
+local_fork_prepare(struct fsc *fs)
+{
+    meta_fork_prepare(LOCAL(fs)->m);
+    pthread_mutex_lock(&LOCAL(fs)->table_lock);
+}
+
+static void
+local_fork_end(struct fsc *fs, bool child)
+{
+    pthread_mutex_unlock(&LOCAL(fs)->table_lock);
+    (child ? meta_fork_release : meta_fork_parent)(LOCAL(fs)->m);
 }
 
 // The chunk engine notices by itself.
@@ -291,6 +306,8 @@ const struct fsc_driver fsc_driver_local = {
     .format = local_format,
     .open_volume = local_open_volume,
     .close_volume = local_close_volume,
+    .fork_prepare = local_fork_prepare,
+    .fork_end = local_fork_end,
     .fork_child = local_fork_child,
     .info = local_info,
     .limits = local_limits,
