@@ -70,6 +70,7 @@ work() {
 import os, mmap, shutil, sqlite3, tempfile
 with open('m', 'w+b') as f:
     f.write(bytes(10000))
+    f.flush()
     with mmap.mmap(f.fileno(), 0) as m:
         m[5000:5005] = b'hello'
 print(open('m', 'rb').read()[4999:5006])
