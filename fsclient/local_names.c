@@ -230,7 +230,7 @@ local_removexattr(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, con
 uint64_t
 local_version(struct fsc *fs, uint64_t ino)
 {
-    return meta_version(LOCAL(fs)->m, ino);
+    return meta_data_version(LOCAL(fs)->m, ino);
 }
 
 int

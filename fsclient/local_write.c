@@ -134,7 +134,9 @@ overwrite(struct local *l, struct linode *in, struct cursor from, size_t total, 
     err = local_kill_suid(l, in->ino, &attr);
     now = coarse_now();
     // Not where the last change was in this very tick of the clock (a time further ahead was set by utimens).
-    if (!err && !(attr.mtime >= now && attr.mtime - now < TICK_NS))
+    if (!err && attr.mtime >= now && attr.mtime - now < TICK_NS)
+        meta_wrote(l->m, in->ino);
+    else if (!err)
         err = meta_commit_write(l->m, in->ino, 0, now, NULL, 0, NULL);
     return err;
 }

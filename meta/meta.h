@@ -459,6 +459,11 @@ int meta_lock_cancel(struct meta *m, uint64_t ino, uint64_t owner);
 // holds while it stays. Odd: a change is under way.
 uint32_t meta_version(struct meta *m, uint64_t ino);
 
+// A write in place that is in the same tick of the clock as the one before changes no row: so this tells that
+// data did change. The version with that in it.
+void meta_wrote(struct meta *m, uint64_t ino);
+uint32_t meta_data_version(struct meta *m, uint64_t ino);
+
 // The same as news, of what other handles change: a cache above, such as the kernel's over a FUSE mount, need
 // not ask for versions then. Inodes share slots (META_WATCH_SLOTS of them), so some news is about nothing.
 #define META_WATCH_SLOTS 65536u

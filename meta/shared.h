@@ -75,6 +75,7 @@ struct shared {
     // Watchers (watch.c): a futex; and who sleeps on it: 0, the one session's slot + 1, or WATCH_MANY.
     _Atomic uint32_t watch_call, watch_asleep;
     _Atomic uint32_t counter[SHARED_COUNTERS] __attribute__((aligned(64)));
+    _Atomic uint32_t wrote[SHARED_COUNTERS]; // data that was overwritten with no change of rows
     struct shared_session session[SHARED_SESSIONS];
     _Atomic uint64_t hold[SHARED_HOLDS]; // session slot << 48 | inode; 0: free
     struct shared_log log;

@@ -22,7 +22,8 @@ _Static_assert(META_WATCH_SLOTS == SHARED_COUNTERS, "slots are the counters");
 static uint32_t
 others(struct meta *m, uint32_t i)
 {
-    uint32_t all = i == WATCH_EPOCH ? (uint32_t)atomic_load(&m->s->epoch) : atomic_load(&m->s->counter[i]);
+    uint32_t all = i == WATCH_EPOCH ? (uint32_t)atomic_load(&m->s->epoch)
+                                    : atomic_load(&m->s->counter[i]) + atomic_load(&m->s->wrote[i]);
 
     return all - atomic_load(&m->watch->own[i]); // in this order: own is never behind
 }
@@ -40,6 +41,22 @@ meta_watch(struct meta *m)
     for (uint32_t i = 0; i <= SHARED_COUNTERS; i++)
         atomic_store_explicit(&m->watch->seen[i], others(m, i), memory_order_relaxed);
     return 0;
+}
+
+void
+meta_wrote(struct meta *m, uint64_t ino)
+{
+    uint32_t slot = shared_bucket(ino, 0);
+
+    watch_own(m, slot);
+    atomic_fetch_add(&m->s->wrote[slot], 1);
+    watch_tell(m);
+}
+
+uint32_t
+meta_data_version(struct meta *m, uint64_t ino)
+{
+    return meta_version(m, ino) + 2 * atomic_load(&m->s->wrote[shared_bucket(ino, 0)]);
 }
 
 uint32_t

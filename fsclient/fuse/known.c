@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The inodes that the kernel knows: how often it was told of each (it says how often it forgets), whether we
-// hold it in the volume, and whether locks were taken on it. In the slots of fsc_watch, so that news of a
+// hold it in the volume, and whose locks are on it. In the slots of fsc_watch, so that news of a
 // slot finds its inodes. A lock for each 256th slot.
 //
 // Inodes are held only from the removal of their last name on: the volume can hold some ten thousand, the
@@ -9,15 +9,25 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "fsclient/fuse/mount.h"
 
 #define LOCKS 256
+#define DOUBT_NS 1000000000
+
+struct owner {
+    struct owner *next;
+    uint64_t owner, fh;
+};
 
 struct known {
     struct known *next;
     uint64_t ino, lookups;
-    bool dir, held, locked;
+    struct owner *owners;
+    int64_t closed;  // when, of files that are locked; 0: never
+    int64_t doubted; // when, an open of it; 0: never
+    bool dir, held;
 };
 
 struct known_table {
@@ -25,6 +35,15 @@ struct known_table {
     pthread_mutex_t lock[LOCKS];
     struct known *slot[FSC_WATCH_SLOTS];
 };
+
+static int64_t
+now_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
 
 struct known_table *
 known_new(struct fsc *fs)
@@ -39,6 +58,16 @@ known_new(struct fsc *fs)
     return t;
 }
 
+static void
+free_known(struct known *k)
+{
+    for (struct owner *o = k->owners, *next; o; o = next) {
+        next = o->next;
+        free(o);
+    }
+    free(k);
+}
+
 void
 known_free(struct known_table *t)
 {
@@ -49,7 +78,7 @@ known_free(struct known_table *t)
             next = k->next;
             if (k->held)
                 fsc_ino_release(t->fs, k->ino);
-            free(k);
+            free_known(k);
         }
     free(t);
 }
@@ -110,7 +139,7 @@ known_forget(struct known_table *t, uint64_t ino, uint64_t n)
     } else if (k) {
         held = k->held;
         *p = k->next;
-        free(k);
+        free_known(k);
     }
     leave(t, slot);
     if (held)
@@ -129,27 +158,81 @@ known_hold(struct known_table *t, uint64_t ino)
     leave(t, slot);
 }
 
+bool
+known_doubt(struct known_table *t, uint64_t ino)
+{
+    uint32_t slot = enter(t, ino);
+    struct known *k = *find(t, slot, ino);
+    int64_t now = now_ns();
+    bool doubt = k && !k->held && (!k->doubted || now - k->doubted > DOUBT_NS);
+
+    if (k)
+        k->doubted = doubt ? now : 0;
+    leave(t, slot);
+    return doubt;
+}
+
+// ---- locks ----
+
+int
+known_add_owner(struct known_table *t, uint64_t ino, uint64_t owner, uint64_t fh)
+{
+    uint32_t slot = enter(t, ino);
+    struct known *k = *find(t, slot, ino);
+    struct owner *o = k ? k->owners : NULL;
+
+    while (o && (o->owner != owner || o->fh != fh))
+        o = o->next;
+    if (k && !o && (o = malloc(sizeof *o))) {
+        *o = (struct owner){.next = k->owners, .owner = owner, .fh = fh};
+        k->owners = o;
+    }
+    leave(t, slot);
+    return !k || o ? 0 : -ENOMEM;
+}
+
+bool
+known_take_owner(struct known_table *t, uint64_t ino, uint64_t owner, uint64_t fh, uint64_t *out)
+{
+    uint32_t slot = enter(t, ino);
+    struct known *k = *find(t, slot, ino);
+    struct owner **p = k ? &k->owners : NULL, *o = NULL;
+
+    while (p && *p && (fh ? (*p)->fh != fh : (*p)->owner != owner))
+        p = &(*p)->next;
+    if (p && *p) {
+        o = *p;
+        *p = o->next;
+        *out = o->owner;
+    }
+    leave(t, slot);
+    free(o);
+    return o != NULL;
+}
+
 void
-known_set_locked(struct known_table *t, uint64_t ino)
+known_closed(struct known_table *t, uint64_t ino)
 {
     uint32_t slot = enter(t, ino);
     struct known *k = *find(t, slot, ino);
 
     if (k)
-        k->locked = true;
+        k->closed = now_ns();
     leave(t, slot);
 }
 
-bool
-known_locked(struct known_table *t, uint64_t ino)
+int64_t
+known_since_close(struct known_table *t, uint64_t ino)
 {
     uint32_t slot = enter(t, ino);
     const struct known *k = *find(t, slot, ino);
-    bool locked = k && k->locked;
+    int64_t closed = k ? k->closed : 0;
 
     leave(t, slot);
-    return locked;
+    return closed ? now_ns() - closed : INT64_MAX;
 }
+
+// ---- news ----
 
 bool
 known_is(struct known_table *t, uint64_t ino)

@@ -114,9 +114,16 @@ int known_add(struct known_table *t, uint64_t ino, bool dir);
 void known_forget(struct known_table *t, uint64_t ino, uint64_t n);
 // Its last name is about to go: keep it for as long as the kernel knows it.
 void known_hold(struct known_table *t, uint64_t ino);
-// Locks were taken on it through this mount (ever).
-void known_set_locked(struct known_table *t, uint64_t ino);
-bool known_locked(struct known_table *t, uint64_t ino);
+// An inode without a name is to be opened: is that in doubt? Not where this mount removed the name, nor for
+// who asks again.
+bool known_doubt(struct known_table *t, uint64_t ino);
+// Lock owners: `owner` may hold byte ranges of the inode, through the handle `fh`. 0 or -ENOMEM.
+int known_add_owner(struct known_table *t, uint64_t ino, uint64_t owner, uint64_t fh);
+// Forgets those with this owner (fh 0), or with this handle (owner 0), one at a time: the owner. False: none.
+bool known_take_owner(struct known_table *t, uint64_t ino, uint64_t owner, uint64_t fh, uint64_t *out);
+// A descriptor was closed; and how long ago the last one was, in ns (INT64_MAX: never).
+void known_closed(struct known_table *t, uint64_t ino);
+int64_t known_since_close(struct known_table *t, uint64_t ino);
 // Calls fn for each inode in a slot. fn may not call back into the table.
 void known_slot(struct known_table *t, uint32_t slot, void (*fn)(void *arg, uint64_t ino, bool dir),
                 void *arg);

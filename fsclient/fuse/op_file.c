@@ -27,20 +27,20 @@ volume_flags(const struct mount *m, int flags)
     return out;
 }
 
-// Has another changed it? Then its pages go at this open, and its attributes at once. A file that has lost
-// its name by that is not the one that was meant: with -ESTALE the kernel looks its name up again.
+// Has another changed it? Then its pages go at this open, and its attributes at once. One that has lost its
+// last name to another is hardly the one that was meant: with -ESTALE the kernel looks the name up again, and
+// who comes back with the same inode meant it (/proc/self/fd).
 static int
 check_news(struct mount *m, uint64_t ino, struct fuse_file_info *fi)
 {
     struct fsc_attr attr;
 
     fi->keep_cache = !fsc_watch_news(m->fs, ino);
-    if (fi->keep_cache)
-        return 0;
-    wire_inval_inode(m, ino, false); // attributes only: this never waits for a page
+    if (!fi->keep_cache)
+        wire_inval_inode(m, ino, false); // attributes only: this never waits for a page
     if (fsc_ino_getattr(m->fs, ino, &attr) != 0)
         return -ESTALE;
-    return attr.nlink == 0 ? -ESTALE : 0;
+    return attr.nlink == 0 && known_doubt(m->known, ino) ? -ESTALE : 0;
 }
 
 void
@@ -122,21 +122,29 @@ close_tmpfile(struct mount *m, uint64_t ino, uint64_t fh)
     known_forget(m->known, ino, 1);
 }
 
+// A process closes a descriptor: its locks on the file go, whichever descriptor they were taken through.
 void
 do_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+    struct known_table *t = mount_of(req)->known;
+    uint64_t owner;
     int err = 0;
 
-    // The locks of a process go with any descriptor of the file that it closes.
-    if (known_locked(mount_of(req)->known, ino))
-        err = fsc_unlock_owner(FILE_OF(fi), fi->lock_owner);
+    known_closed(t, ino);
+    while (!err && known_take_owner(t, ino, fi->lock_owner, 0, &owner))
+        err = fsc_unlock_owner(FILE_OF(fi), owner);
     reply_err(req, err);
 }
 
+// The last descriptor of an open file description is closed. Owners that are left are the description itself
+// (F_OFD_SETLK): the kernel does not tell of those, processes have been through do_flush.
 void
 do_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    (void)ino;
+    uint64_t owner;
+
+    while (known_take_owner(mount_of(req)->known, ino, 0, fi->fh, &owner))
+        fsc_unlock_owner(FILE_OF(fi), owner);
     reply_err(req, fsc_close(FILE_OF(fi)));
 }
 
@@ -240,9 +248,11 @@ do_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t length, 
 void
 do_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
 {
-    int64_t at = fsc_seek(FILE_OF(fi), (uint64_t)off, whence);
+    int64_t at;
 
     (void)ino;
+    // The kernel does not write back before it asks: let it take the file for all data, as it may.
+    at = mount_of(req)->opt.writeback ? -ENOSYS : fsc_seek(FILE_OF(fi), (uint64_t)off, whence);
     if (at < 0)
         reply_err(req, (int)at);
     else

@@ -8,11 +8,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <time.h>
 
 #include "fsclient/fuse/mount.h"
 
 #define SLICE_MS 500
 #define STACK (256 << 10)
+#define CLOSING_NS 20000000 // between the two messages about a last close, at most
 
 struct waiter {
     fuse_req_t req;
@@ -105,6 +107,19 @@ start(struct waiter *w)
     return -err;
 }
 
+// The kernel does not wait for our answer when the last descriptor goes, and flock's lock with it: a lock
+// that is taken right after may come first. It did tell that a descriptor was closed.
+static int
+try_flock(struct mount *m, uint64_t ino, struct waiter *w)
+{
+    const struct timespec rest = {.tv_nsec = 500000};
+    int err;
+
+    while ((err = try_lock(w, 0)) == -EAGAIN && known_since_close(m->known, ino) < CLOSING_NS)
+        nanosleep(&rest, NULL);
+    return err;
+}
+
 // Once without waiting; then, if it may, in a thread.
 static void
 take(fuse_req_t req, uint64_t ino, const struct waiter *what, bool sleep)
@@ -118,8 +133,7 @@ take(fuse_req_t req, uint64_t ino, const struct waiter *what, bool sleep)
     }
     *w = *what;
     w->req = req;
-    known_set_locked(mount_of(req)->known, ino);
-    err = try_lock(w, 0);
+    err = w->op ? try_flock(mount_of(req), ino, w) : try_lock(w, 0);
     if (err == -EAGAIN && sleep) {
         fsc_dup(w->file);
         err = start(w);
@@ -165,9 +179,13 @@ void
 do_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *fl, int sleep)
 {
     struct waiter w = {.file = FILE_OF(fi), .owner = fi->lock_owner};
+    int err = known_add_owner(mount_of(req)->known, ino, fi->lock_owner, fi->fh);
 
     range_in(fl, &w.lock);
-    take(req, ino, &w, sleep);
+    if (err)
+        reply_err(req, err);
+    else
+        take(req, ino, &w, sleep);
 }
 
 void
