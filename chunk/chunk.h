@@ -27,7 +27,8 @@
 #define CHUNK_BLOCK_SIZE 65536u              // bytes that one sum covers
 #define CHUNK_SIZE_DEFAULT (64u << 20)       // bytes a chunk may have, unless chunk_format says otherwise
 #define CHUNK_SIZE_MAX (1024u << 20)         // the largest chunk size a store can be formatted with
-#define CHUNK_MAX_OPEN_DEFAULT 64u           // chunk files that a store handle keeps open
+#define CHUNK_MAX_OPEN_DEFAULT 64u           // chunk files that a store handle keeps open, at least;
+#define CHUNK_MAX_OPEN_MOST 4096u            // at most; between, an eighth of RLIMIT_NOFILE
 #define CHUNK_VERSION_MAX ((1ull << 48) - 1) // the largest version a chunk can have
 
 struct chunk_store; // a handle; opaque
@@ -85,7 +86,8 @@ struct chunk_format_options {
 // How a store is opened. Zero means the default. What it points to must live as long as the handle, but for
 // this struct.
 struct chunk_open_options {
-    uint32_t max_open;         // chunk files kept open, 1 to 65536. Default CHUNK_MAX_OPEN_DEFAULT
+    uint32_t max_open; // chunk files kept open, 1 to 65536 (and a quarter of that of sum files). Default: an
+                       // eighth of RLIMIT_NOFILE, but CHUNK_MAX_OPEN_DEFAULT to CHUNK_MAX_OPEN_MOST
     const struct chunk_io *io; // the calls to the disk. Default: the system's
     // Called for each event, by the thread that met it. It must not call chunk_ functions. Default: nobody.
     void (*message)(void *arg, const struct chunk_event *event);
@@ -107,6 +109,7 @@ struct chunk_info {
     uint64_t stored;   // bytes of disk the data takes; shared bytes count for each of their owners
     uint32_t unsummed; // blocks whose sum is not up to date (written since the last chunk_sync)
     bool shared;       // the data file is another chunk's too: the next write copies it
+    int64_t changed;   // when the data was last written, in nanoseconds since 1970; also through a descriptor
 };
 
 // Make a store in dir, which must be an empty directory or not exist (its parent must). opt may be NULL.
@@ -116,7 +119,8 @@ int chunk_format(const char *dir, const struct chunk_format_options *opt);
 
 // Open the store in dir. flags: 0 or CHUNK_RDONLY. opt may be NULL. *store is set on success, to be closed
 // with chunk_store_close. -ENOENT: no directory; -EMEDIUMTYPE: not a store; -EPROTONOSUPPORT: of a newer
-// format; -EBADMSG: its header is damaged; -EUSERS: as many handles as a store can have (4095) are open.
+// format; -EBADMSG: its header is damaged; -EUSERS: as many handles as a store can have (4095) are open;
+// -ENOSYS: no /proc, which says which boot of the machine this is (not with CHUNK_RDONLY).
 int chunk_store_open(const char *dir, unsigned flags, const struct chunk_open_options *opt,
                      struct chunk_store **store);
 
@@ -135,6 +139,10 @@ int chunk_create(struct chunk_store *store, uint64_t id);
 // damaged. -ENOENT: no such chunk. A read that runs at the same time as a write to the same bytes returns for
 // each either the old or the new.
 ssize_t chunk_read(struct chunk_store *store, uint64_t id, void *buf, size_t len, uint64_t off);
+
+// Compare with their sums all blocks that [off, off + len) touches and that this handle has not found right
+// before: for who is about to read them through a descriptor. 0; -EIO: one is damaged (reported); -ENOENT.
+int chunk_verify(struct chunk_store *store, uint64_t id, uint64_t off, uint64_t len);
 
 // Write len bytes at off, growing the chunk if need be: the number written, which is less than len only where
 // an error follows (as with pwrite on a full disk). Durable after chunk_sync. A write of part of a damaged
@@ -159,8 +167,10 @@ int chunk_allocate(struct chunk_store *store, uint64_t id, uint64_t off, uint64_
 int64_t chunk_seek(struct chunk_store *store, uint64_t id, uint64_t off, int whence);
 
 // Put on disk: all data and size changes of the chunk that were complete when the call began, whichever
-// process made them, their sums, and the chunk's name. On an error it is not known what reached the disk, and
-// calling again does not mend that (fsync(2)). -ENOENT.
+// process made them, their sums, and the chunk's name. On an error it is not known what reached the disk.
+// Calling again writes all of the chunk again from what the kernel still has in memory, and succeeds only if
+// that is what was written (with fsync(2) it would succeed in any case); -EIO if not, or while somebody
+// writes through a descriptor. -ENOENT.
 int chunk_sync(struct chunk_store *store, uint64_t id);
 
 // Make chunk dst with the content and version of src, sharing the bytes: by reflink where the file system has
@@ -232,6 +242,12 @@ int chunk_fd_check(struct chunk_store *store, const struct chunk_fd *cfd);
 // damage. -ESTALE as chunk_fd_check; -EBADF: opened O_RDONLY; -EFBIG: beyond the chunk size; -ENOSPC;
 // -ENOENT.
 int chunk_fd_begin_write(struct chunk_store *store, struct chunk_fd *cfd, uint64_t off, uint64_t len);
+
+// From here on until the last copy of the descriptor, and the last mapping made through it, is gone from
+// every process, the chunk keeps this file: clones are made by copying. For mappings that must go on to see
+// what is written. A sharing is ended first. -ESTALE: then, too, the chunk has another file now; open that.
+// -ENOSPC; -ENOENT.
+int chunk_fd_hold(struct chunk_store *store, struct chunk_fd *cfd);
 
 // All writing through this descriptor and its copies is over; the next chunk_sync (or scrub) sums the blocks
 // again. 0 also when nothing was announced.

@@ -2,7 +2,8 @@
 // Descriptors of data files, for those who let the kernel do the work. Who writes through one holds a shared
 // lock on a byte far behind the data, on that very descriptor: so the lock lasts as long as any copy of the
 // descriptor or mapping through it does, whoever has it, and ends with the last. Blocks announced for writing
-// are DIRECT, and are not summed while there is such a lock.
+// are DIRECT, and are not summed while there is such a lock. Who only wants to go on seeing the chunk (hold)
+// has the lock, too: what it keeps away is another file under the chunk's name.
 #include <errno.h>
 #include <unistd.h>
 
@@ -24,17 +25,17 @@ direct_live(struct chunk_file *cf)
 int
 direct_settle(struct chunk_store *s, struct chunk_file *cf)
 {
-    uint32_t backed = slot_backed(s, cf->slot);
     int live, r = excl_enter(s, cf, true);
 
     if (r)
         return r;
+    uint32_t backed = slot_backed(s, cf->slot);
     r = live = direct_live(cf);
     for (uint32_t b = 0; live == 0 && b < backed; b++) {
-        uint64_t entry = atomic_load(slot_entry(cf->slot, b));
+        uint64_t entry = atomic_load(entry_word(cf, b));
 
         if (sum_intact(entry) && sum_state(entry) == SUM_DIRECT)
-            atomic_store(slot_entry(cf->slot, b), sum_restate(entry, SUM_DIRTY));
+            atomic_store(entry_word(cf, b), sum_restate(entry, SUM_DIRTY));
     }
     excl_leave(s, cf);
     return r < 0 ? r : 0;
@@ -126,11 +127,11 @@ announce(struct chunk_store *s, struct chunk_file *cf, void *arg)
         return r < 0 ? r : 0;
     if ((r = write_prepare(s, cf, (uint32_t)end)) < 0)
         return r;
-    if ((r = io_lock(a->cfd->fd, F_RDLCK, LOCK_BYTE, false)) < 0)
+    if ((r = io_lock(a->cfd->fd, F_RDLCK, LOCK_BYTE)) < 0)
         return r;
     a->cfd->writing = true;
     for (uint64_t b = first; b < end; b++) {
-        word_t *word = slot_entry(cf->slot, (uint32_t)b);
+        word_t *word = entry_word(cf, (uint32_t)b);
 
         atomic_store(word, sum_restate(atomic_load(word), SUM_DIRECT));
     }
@@ -155,13 +156,40 @@ chunk_fd_begin_write(struct chunk_store *s, struct chunk_fd *cfd, uint64_t off, 
     return r ? r : a.verdict;
 }
 
+static int
+hold(struct chunk_store *s, struct chunk_file *cf, void *arg)
+{
+    struct announce *a = arg;
+    int r;
+
+    a->verdict = -ESTALE;
+    if (cf->seq != a->cfd->seq)
+        return 0;
+    if (atomic_load(&cf->slot[SLOT_FLAGS]) & SLOT_SHARED && (r = clone_break(s, cf, s->chunk_size)) != 0)
+        return r;
+    a->verdict = 0;
+    return io_lock(a->cfd->fd, F_RDLCK, LOCK_BYTE, false);
+}
+
+int
+chunk_fd_hold(struct chunk_store *s, struct chunk_fd *cfd)
+{
+    struct announce a = {.cfd = cfd};
+    int r = store_enter_write(s);
+
+    if (r)
+        return r;
+    r = excl_do(s, cfd->id, hold, &a);
+    return r ? r : a.verdict;
+}
+
 int
 chunk_fd_end_write(struct chunk_store *s, struct chunk_fd *cfd)
 {
     int r = 0;
 
     if (cfd->writing && cfd->fd >= 0)
-        r = io_lock(cfd->fd, F_UNLCK, LOCK_BYTE, false);
+        r = io_lock(cfd->fd, F_UNLCK, LOCK_BYTE);
     cfd->writing = false;
     return r;
 }

@@ -269,7 +269,8 @@ write_checked(struct op *op, struct node *n, uint64_t size, int64_t mtime, const
     }
     if ((r = op_charge(op, n->a.uid, n->a.quota, (int64_t)(n->a.space - before), 0)) < 0)
         return r;
-    n->a.mtime = n->a.ctime = mtime ? mtime : op_now();
+    if (mtime != META_KEEP_TIMES)
+        n->a.mtime = n->a.ctime = mtime ? mtime : op_now();
     return op_put_node(op, n);
 }
 
