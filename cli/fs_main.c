@@ -8,15 +8,17 @@
 #include "cli/fs.h"
 #include "config.h"
 
-enum { O_CHUNK = 256, O_SIZE, O_INODES, O_TRASH, O_LABEL, O_MODE, O_JSON, O_LAYOUT, O_REPAIR };
+enum { O_CHUNK = 256, O_SIZE, O_INODES, O_TRASH, O_LABEL, O_MODE, O_JSON, O_LAYOUT, O_REPAIR, O_PROGRESS };
 
 #define COMMON                                                                                               \
     {                                                                                                        \
         "json", O_JSON, 0, 0, "Print JSON"                                                                   \
     }
 #define QUIET                                                                                                \
+    {"quiet", 'q', 0, 0, "Show no progress"},                                                                \
     {                                                                                                        \
-        "quiet", 'q', 0, 0, "Show no progress"                                                               \
+        "progress", O_PROGRESS, "SECONDS", 0,                                                                \
+            "Show progress this often (default 0.2 on a terminal, 10 elsewhere)"                             \
     }
 
 static const struct argp_option options_format[] = {
@@ -30,12 +32,27 @@ static const struct argp_option options_format[] = {
 };
 static const struct argp_option options_json[] = {COMMON, {0}};
 static const struct argp_option options_none[] = {{0}};
-static const struct argp_option options_ls[] = {COMMON,
-                                                {"long", 'l', 0, 0, "Modes, owners, sizes and times"},
-                                                {"recursive", 'R', 0, 0, "And all below"},
-                                                {0}};
+static const struct argp_option options_ls[] = {
+    COMMON,
+    {"zero", '0', 0, 0, "End each name with a NUL, not a line feed"},
+    {"long", 'l', 0, 0, "Modes, owners, sizes and times"},
+    {"recursive", 'R', 0, 0, "And all below"},
+    {0}};
 static const struct argp_option options_copy[] = {
-    {"recursive", 'r', 0, 0, "Directories, too, with all below"}, QUIET, {0}};
+    {"recursive", 'r', 0, 0, "Directories, too, with all below"},
+    {"archive", 'a', 0, 0,
+     "And owners, extended attributes, ACLs, hard links, FIFOs and devices; includes -r"},
+    {"force", 'f', 0, 0, "Copy also what is at the target with the same size and time"},
+    QUIET,
+    {0}};
+static const struct argp_option options_mv[] = {{"no-clobber", 'n', 0, 0, "Replace nothing that is there"},
+                                                {0}};
+static const struct argp_option options_top[] = {
+    COMMON,
+    {"iterations", 'n', "N", 0,
+     "Look N times (default: until interrupted, or once where standard output is no terminal)"},
+    {"interval", 'd', "SECONDS", 0, "Between two looks (default 1)"},
+    {0}};
 static const struct argp_option options_rm[] = {
     {"recursive", 'r', 0, 0, "Directories and snapshots, with all below"},
     {"force", 'f', 0, 0, "No complaint about what is not there"},
@@ -107,26 +124,13 @@ message(void *arg, const char *text)
     cli_error(0, "zio fs", "%s", text);
 }
 
+bool
+fs_told(void)
+{
+    return told;
+}
+
 const struct fsc_options fs_options = {.message = message};
-
-int
-fs_fail(const struct fs_args *a, const char *path, int err)
-{
-    char clean[4096];
-
-    snprintf(clean, sizeof clean, "%s", path);
-    text_clean(clean);
-    return cli_error(CLI_FAIL, a->name, "%s: %s", clean, strerror(-err));
-}
-
-int
-fs_print_json(json_t *answer)
-{
-    json_dumpf(answer, stdout, JSON_INDENT(2));
-    putchar('\n');
-    json_decref(answer);
-    return CLI_OK;
-}
 
 static int
 number(const char *arg, uint64_t *out, struct argp_state *state, const char *what)
@@ -164,6 +168,24 @@ parse(int key, char *arg, struct argp_state *state)
         return 0;
     case 's':
         a->summary = true;
+        return 0;
+    case 'a':
+        a->archive = true;
+        return 0;
+    case '0':
+        a->zero = true;
+        return 0;
+    case 'n':
+        if (!arg) {
+            a->keep = true;
+            return 0;
+        }
+        return number(arg, &a->count, state, "number of looks");
+    case 'd':
+    case O_PROGRESS:
+        a->interval = strtod(arg, &end);
+        if (*arg == '\0' || *end || !(a->interval >= 0.01 && a->interval <= 86400))
+            argp_error(state, "'%s' is no number of seconds from 0.01 to 86400", arg);
         return 0;
     case O_LAYOUT:
         a->layout = true;

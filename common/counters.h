@@ -23,6 +23,8 @@
     X(fault_pages_copied, "pages", "pages resolved by copying out of a block")                               \
     X(fault_pages_zeroed, "pages", "pages resolved with zeros")                                              \
     X(pages_stolen, "pages", "source or destination pages taken out of the program's memory into blocks")    \
+    X(pages_unshared, "pages",                                                                               \
+      "pages made the process's own again after a fork, so that they could be taken out")                    \
     X(materialised_bytes, "bytes", "absent bytes put back because a call needed them in memory")             \
     X(uffd_events, "n", "unmap, remap and remove events")                                                    \
     X(forks, "n", "forks with absent memory handed over")                                                    \

@@ -10,6 +10,7 @@
 #define FSCLIENT_DRIVER_H
 
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "fsclient/fsclient.h"
 
@@ -20,21 +21,20 @@ struct fsc {
     void *priv; // the driver's
     struct fsc_options opt;
     dev_t dev;
-    _Atomic uint32_t *alive;  // a page that a fork child finds empty (fork.c)
-    _Atomic int fork_state;   // the process that the volume is good for; negative: being made good for it
-    _Atomic uint64_t next_id; // for owners of flock
+    _Atomic uint32_t *alive; // a page that a fork child finds empty; its first word is enum fork_state
 };
 
 struct fsc_file {
     struct fsc *fs;
     uint64_t ino;
-    uint64_t id;       // its owner number for flock
     _Atomic int flags; // open(2)'s; O_APPEND and O_NOATIME may change
     _Atomic int refs;
     uint32_t type;       // S_IFMT bits
-    _Atomic bool locked; // flock was called with it
     _Atomic bool pinned; // FSC_CHUNK_KEEP was asked for with it
-    void *priv;          // the driver's
+    // the driver's
+    void *priv;
+    _Atomic int token; // a descriptor that its flock goes with; -1: none yet
+    LIST_ENTRY(fsc_file) with_token;
 };
 
 struct fsc_driver {
@@ -77,6 +77,10 @@ struct fsc_driver {
     int (*removexattr)(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, const char *name);
     int (*statvfs)(struct fsc *fs, uint64_t ino, struct statvfs *out);
     uint64_t (*version)(struct fsc *fs, uint64_t ino);
+    int (*watch)(struct fsc *fs);
+    uint32_t (*watch_slot)(struct fsc *fs, uint64_t ino);
+    bool (*watch_news)(struct fsc *fs, uint64_t ino);
+    int (*watch_wait)(struct fsc *fs, int wait_ms, fsc_watch_fn fn, void *arg);
 
     // file->fs and file->flags are set; these set ino, type and priv. create: -EEXIST where the name is
     // taken.
@@ -123,6 +127,7 @@ struct fsc_driver {
     ssize_t (*trash_purge)(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino);
     int (*fsck)(struct fsc *fs, bool repair, fsc_check_fn fn, void *arg, struct fsc_check *out);
     int (*scrub)(struct fsc *fs, fsc_check_fn fn, void *arg, struct fsc_check *out);
+    ssize_t (*sessions)(struct fsc *fs, size_t skip, struct fsc_session *v, size_t n);
 };
 
 extern const struct fsc_driver fsc_driver_local;
@@ -137,7 +142,11 @@ void fork_unwatch(struct fsc *fs);
 int fork_mend(struct fsc *fs);
 bool fork_is_child(struct fsc *fs);
 
-#define FORK_ALIVE 0x5a494f21u
+enum fork_state {
+    FORK_WIPED = 0, // a child that has not called yet: what the kernel leaves it
+    FORK_MENDING,   // a thread of it makes the volume good
+    FORK_ALIVE,
+};
 
 // First thing in every call. 0, or what fork_child said.
 static inline int

@@ -24,7 +24,6 @@ fork_watch(struct fsc *fs)
         return err;
     }
     fs->alive = p;
-    atomic_store(&fs->fork_state, getpid());
     atomic_store_explicit(fs->alive, FORK_ALIVE, memory_order_release);
     return 0;
 }
@@ -46,24 +45,21 @@ fork_is_child(struct fsc *fs)
 int
 fork_mend(struct fsc *fs)
 {
-    int me = getpid(), owner, err;
+    uint32_t state;
+    int err;
 
+    // All that is known is in the page: a process id would lie where ids repeat (in another namespace, or in
+    // time).
     for (;;) {
-        owner = atomic_load(&fs->fork_state);
-        if (owner == me) { // another thread of this process was faster, or it is a child of vfork's kind
-            atomic_store_explicit(fs->alive, FORK_ALIVE, memory_order_release);
-            return 0;
-        }
-        if (owner != -me && atomic_compare_exchange_strong(&fs->fork_state, &owner, -me))
+        state = FORK_WIPED;
+        if (atomic_compare_exchange_strong(fs->alive, &state, FORK_MENDING))
             break;
+        if (state == FORK_ALIVE)
+            return 0;
         sched_yield();
     }
     err = fs->drv->fork_child(fs);
-    if (err) { // let the next call try again; 0 is nobody's process id
-        atomic_store(&fs->fork_state, 0);
-        return err;
-    }
-    atomic_store(&fs->fork_state, me);
-    atomic_store_explicit(fs->alive, FORK_ALIVE, memory_order_release);
-    return 0;
+    // After a failure the next call tries again.
+    atomic_store_explicit(fs->alive, err ? FORK_WIPED : FORK_ALIVE, memory_order_release);
+    return err;
 }

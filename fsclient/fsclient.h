@@ -49,6 +49,7 @@ struct fsc_cred {
     const gid_t *groups;
     uint32_t ngroups;
     mode_t umask;
+    bool checked; // permissions were asked elsewhere (by a kernel): this says only who owns what is made
 };
 
 // ---- volumes ----
@@ -370,6 +371,24 @@ int fsc_fsck(struct fsc *fs, bool repair, fsc_check_fn fn, void *arg, struct fsc
 // Read every byte of every chunk and compare checksums.
 int fsc_scrub(struct fsc *fs, fsc_check_fn fn, void *arg, struct fsc_check *out);
 
+// ---- who uses the volume ----
+
+// A process that has it open, and what it has done since it opened it. Cheap counts: where threads of a
+// process meet, one may get lost; what the kernel does without the library (a mapped file, a chunk's own
+// descriptor) is not in them.
+struct fsc_session {
+    uint64_t id;  // never used again
+    pid_t pid;    // in its own pid namespace
+    bool foreign; // which is another than the caller's
+    bool own;     // of this very handle
+    uint64_t reads, read_bytes, writes, write_bytes;
+    uint64_t lookups; // of names and attributes
+    uint64_t changes; // of names, attributes and sizes
+    uint64_t syncs;
+};
+// Up to `n` behind the first `skip`: the count.
+ssize_t fsc_sessions(struct fsc *fs, size_t skip, struct fsc_session *v, size_t n);
+
 // ---- by inode number, for servers such as a FUSE daemon ----
 //
 // `name` is one component. An inode stays while a name, an open file or an fsc_ino_hold has it (else
@@ -405,6 +424,21 @@ ssize_t fsc_ino_listxattr(struct fsc *fs, const struct fsc_cred *cred, uint64_t 
 int fsc_ino_removexattr(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, const char *name);
 int fsc_ino_statvfs(struct fsc *fs, uint64_t ino, struct statvfs *out);
 uint64_t fsc_ino_version(struct fsc *fs, uint64_t ino); // as fsc_file_version
+
+// What other processes (and other handles) change, as news, for whoever keeps a cache such as the kernel's.
+// Inodes share slots, FSC_WATCH_SLOTS of them; so some news is about nothing.
+#define FSC_WATCH_SLOTS 65536u
+#define FSC_WATCH_ALL UINT32_MAX // in place of a slot: everything may have changed
+typedef void (*fsc_watch_fn)(void *arg, uint32_t slot);
+// From now on. Before other threads use the volume. -EOPNOTSUPP: this driver has no news.
+int fsc_watch(struct fsc *fs);
+uint32_t fsc_watch_slot(struct fsc *fs, uint64_t ino);
+// Is there news of the inode's slot that fsc_watch_wait has not told, or is telling now? Cheap.
+bool fsc_watch_news(struct fsc *fs, uint64_t ino);
+// Waits up to wait_ms (-1: for ever) and calls `fn` for each slot with news. One thread only. 1: called,
+// maybe for nothing; 0: the time is over; -EINTR: a signal. Between two calls others' changes cost nothing:
+// to wait a little before the next call gathers news.
+int fsc_watch_wait(struct fsc *fs, int wait_ms, fsc_watch_fn fn, void *arg);
 // Open, and make and open (O_CREAT without O_EXCL opens what is there), without a path. `attr` may be NULL.
 int fsc_ino_open(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, int flags, struct fsc_file **out);
 int fsc_ino_create(struct fsc *fs, const struct fsc_cred *cred, uint64_t dir, const char *name, int flags,

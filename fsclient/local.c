@@ -12,6 +12,8 @@
 
 #define LOCK_FILE_SIZE 4096 // its first word is the gate (local_lock.c)
 
+const struct chunk_io *local_io;
+
 static void
 meta_message(void *arg, const char *text)
 {
@@ -113,6 +115,8 @@ local_format(const char *dir, const struct fsc_format *fmt, const struct fsc_opt
         err = sub(&l, "lock", path);
     if (!err)
         err = make_lock_file(path);
+    if (!err)
+        err = local_tokens_make(dir);
     return err ? err : conf_write(dir, opt);
 }
 
@@ -123,7 +127,8 @@ open_engines(struct local *l)
 {
     unsigned flags = l->fs->opt.flags;
     struct meta_options mo = {.message = meta_message, .arg = l};
-    struct chunk_open_options co = {.message = chunk_message, .message_arg = l, .max_open = 128};
+    struct chunk_open_options co = {
+        .message = chunk_message, .message_arg = l, .max_open = 128, .io = local_io};
     struct meta_info info;
     char path[4200];
     uint32_t h = 2166136261u; // FNV-1a
@@ -179,6 +184,7 @@ local_open_volume(struct fsc *fs, const char *dir)
     l->lock_fd = -1;
     pthread_mutex_init(&l->table_lock, NULL);
     pthread_mutex_init(&l->garbage_lock, NULL);
+    LIST_INIT(&l->tokens);
     local_pin_init(l);
     l->dir = realpath(*dir ? dir : ".", NULL); // the process may change its directory
     err = l->dir ? local_lock_open(l) : -errno;
@@ -274,10 +280,10 @@ local_maintain(struct fsc *fs)
 static bool
 local_owns_fd(struct fsc *fs, int fd)
 {
-    const struct local *l = LOCAL(fs);
+    struct local *l = LOCAL(fs);
 
-    return fd >= 0 &&
-           (fd == l->lock_fd || fd == l->pins.own_fd || fd == l->pins.ask_fd || meta_owns_fd(l->m, fd));
+    return fd >= 0 && (fd == l->lock_fd || fd == l->pins.own_fd || fd == l->pins.ask_fd ||
+                       meta_owns_fd(l->m, fd) || local_token_owns(l, fd));
 }
 
 const struct fsc_driver fsc_driver_local = {
@@ -310,6 +316,10 @@ const struct fsc_driver fsc_driver_local = {
     .removexattr = local_removexattr,
     .statvfs = local_statvfs,
     .version = local_version,
+    .watch = local_watch,
+    .watch_slot = local_watch_slot,
+    .watch_news = local_watch_news,
+    .watch_wait = local_watch_wait,
     .open = local_open,
     .create = local_create,
     .tmpfile = local_tmpfile,
@@ -341,4 +351,5 @@ const struct fsc_driver fsc_driver_local = {
     .trash_purge = local_trash_purge,
     .fsck = local_fsck,
     .scrub = local_scrub,
+    .sessions = local_sessions,
 };

@@ -65,6 +65,7 @@ struct local {
     _Atomic uint32_t *gate; // its first word, shared by all: somebody wants everything (local_lock.c)
     pthread_mutex_t table_lock;
     struct linode *table[LOCAL_TABLE];
+    LIST_HEAD(token_list, fsc_file) tokens; // files with a descriptor for flock; table_lock
     struct local_pins pins;
     pthread_mutex_t garbage_lock; // one thread takes the garbage out
     _Atomic uint32_t garbage;     // about how many chunks wait for that
@@ -76,11 +77,15 @@ local_cred(const struct fsc_cred *cred, struct meta_cred *out)
 {
     if (cred == FSC_ENGINE)
         return NULL;
-    *out = (struct meta_cred){cred->uid, cred->gid, cred->groups, cred->ngroups, cred->umask};
+    *out = (struct meta_cred){cred->uid, cred->gid, cred->groups, cred->ngroups, cred->umask, cred->checked};
     return out;
 }
 
 void local_attr(const struct meta_attr *in, struct fsc_attr *out);
+
+// local.c: the chunk engine's way to the disk in volumes opened from now on; NULL: the system's. Tests put
+// faults here.
+extern const struct chunk_io *local_io;
 
 // local_lock.c
 int local_lock_open(struct local *l);

@@ -16,9 +16,9 @@ file_new(struct fsc *fs, int flags)
     if (!file)
         return NULL;
     file->fs = fs;
-    file->id = atomic_fetch_add(&fs->next_id, 1) + 1;
     atomic_init(&file->flags, flags);
     atomic_init(&file->refs, 1);
+    atomic_init(&file->token, -1);
     return file;
 }
 

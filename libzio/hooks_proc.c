@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "libzio/fork.h"
+#include "libzio/hooks_fs.h"
 #include "libzio/hooks_mem.h"
 #include "libzio/real.h"
 #include "libzio/zio.h"
@@ -199,6 +200,8 @@ syscall(long nr, ...)
         zio_real_init();
     if (nr == SYS_exit_group && zio_page->pid == (int)getpid())
         zio_stats_dump();
+    if (!route_idle() && fs_syscall(nr, a, &r))
+        return r;
     if (nr == SYS_close && zio_fd_is_ours((int)a[0])) {
         errno = EBADF;
         return -1;

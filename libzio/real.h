@@ -4,8 +4,10 @@
 #define ZIO_REAL_H
 
 #include <signal.h>
+#include <spawn.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -108,7 +110,20 @@
     X(int, fcntl64, (int, int, ...))                                                                         \
     X(int, ioctl, (int, unsigned long, ...))                                                                 \
     X(int, lockf64, (int, int, off_t))                                                                       \
-    X(int, flock, (int, int))
+    X(int, flock, (int, int))                                                                                \
+    X(int, execve, (const char *, char *const *, char *const *))                                             \
+    X(int, fexecve, (int, char *const *, char *const *))                                                     \
+    X(int, execvpe, (const char *, char *const *, char *const *))                                            \
+    X(int, posix_spawn,                                                                                      \
+      (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *,  \
+       char *const *))                                                                                       \
+    X(int, posix_spawnp,                                                                                     \
+      (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *,  \
+       char *const *))                                                                                       \
+    X(int, system, (const char *))                                                                           \
+    X(FILE *, popen, (const char *, const char *))                                                           \
+    X(int, pclose, (FILE *))                                                                                 \
+    X(int, daemon, (int, int))
 
 struct zio_reals {
 #define X(ret, name, args) ret(*name) args;
@@ -120,6 +135,7 @@ extern struct zio_reals real;
 extern int (*real_clone)(int (*)(void *), void *, int, void *, ...);
 extern void *(*real_mremap)(void *, size_t, size_t, int, ...);
 extern long (*real_syscall)(long, ...);
+extern pid_t (*route_real_vfork)(void); // hooks_fs_spawn.c
 
 void zio_real_init(void); // idempotent; resolves all. Safe from any hook.
 extern bool zio_real_ready;

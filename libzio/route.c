@@ -111,20 +111,27 @@ route_vol_by_id(uint64_t id)
 
 // ---- the library ----
 
+const char *
+route_self(void)
+{
+    Dl_info self;
+
+    return dladdr((void *)&fsc_ready, &self) && self.dli_fname ? self.dli_fname : "libzio.so";
+}
+
 static void *
 open_library(void)
 {
     static const char *const places[] = {"/", "/../", "/../../fsclient/.libs/"};
+    const char *self = route_self(), *slash = strrchr(self, '/');
     char path[PATH_MAX];
-    const char *slash;
-    Dl_info self;
     void *lib;
 
-    if (!dladdr((void *)&fsc_ready, &self) || !self.dli_fname || !(slash = strrchr(self.dli_fname, '/')))
+    if (!slash)
         return NULL;
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        if ((size_t)snprintf(path, sizeof path, "%.*s%s" LIBRARY, (int)(slash - self.dli_fname),
-                             self.dli_fname, places[i]) >= sizeof path)
+        if ((size_t)snprintf(path, sizeof path, "%.*s%s" LIBRARY, (int)(slash - self), self, places[i]) >=
+            sizeof path)
             continue;
         if (zsys2(SYS_access, path, R_OK) != 0)
             continue;

@@ -142,6 +142,23 @@ void route_target_text(const struct route_target *t, char out[PATH_MAX]);
 // NULL: native. To be put.
 struct route_file *route_cwd_get(void);
 
+// ---- the standard streams (hooks_fs_stdio_std.c) ----
+
+// When the library starts, behind the descriptors that came over exec.
+void route_std_start(void);
+// Descriptor 0, 1 or 2 was just linked to a routed file: its stream becomes one of ours. No lock may be held,
+// since what is in the old stream's buffer may be written.
+void route_std_routed(int fd);
+
+// ---- exec ----
+
+// Executes a native file, which is given what this process hands on (ZIO_FDS). -errno; returns only then.
+int route_exec_native(int dirfd, const char *path, char *const argv[], char *const envp[], int flags);
+// Executes a program that lies in a volume (route_xexec.c; called within route_enter). -errno; returns only
+// then.
+int route_xexec(struct route_target *t, char *const argv[], char *const envp[], int flags)
+    __attribute__((weak));
+
 // ---- counting ----
 
 void route_refused(const char *name); // one more call that was refused because it can't be done

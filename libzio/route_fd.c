@@ -315,6 +315,8 @@ route_link(int fd, struct route_file *f)
         route_lock_closed(old);
         route_file_unref(old);
     }
+    if (fd <= 2)
+        route_std_routed(fd);
 }
 
 void

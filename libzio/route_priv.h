@@ -133,6 +133,18 @@ off_t route_lseek(int fd, off_t off, int whence);
 int route_lock(struct route_file *f, int cmd, struct flock *l); // fcntl's; -errno
 void route_lock_closed(struct route_file *f);                   // a descriptor of it is closed
 
+// ---- exec ----
+
+#define ROUTE_HIDE_FS 1      // ZIO_FS was put into the environment by us: it is taken out again
+#define ROUTE_HIDE_PRELOAD 2 // LD_PRELOAD
+#define ROUTE_HIDE_SELF 4    // the first of LD_PRELOAD
+
+const char *route_self(void);                // the path of libzio.so
+bool route_env_complete(char *const envp[]); // would a program with it be routed as this one is?
+// Both return for the program, and only on failure.
+int route_exec(int dirfd, const char *path, char *const argv[], char *const envp[], int flags);
+int route_execvpe(const char *file, char *const argv[], char *const envp[]);
+
 // ---- descriptors of the library (hooks_fd.c) ----
 
 void zio_fd_ours_set(int fd, bool on);

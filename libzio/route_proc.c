@@ -103,9 +103,9 @@ adopt_fd(long fd, long record, long lock)
 static void
 adopt(const char *p)
 {
-    long table, slot, fd, record, lock;
+    long table, slot, hide, fd, record, lock;
 
-    if (*p++ != '1' || !number(&p, &table) || !number(&p, &slot) ||
+    if (*p++ != '1' || !number(&p, &table) || !number(&p, &slot) || !number(&p, &hide) || table < 0 ||
         route_table_adopt((int)table, (uint32_t)slot) < 0)
         return;
     zsys3(SYS_fcntl, table, F_SETFD, FD_CLOEXEC);
@@ -119,6 +119,14 @@ adopt(const char *p)
     }
     while (number(&p, &fd) && number(&p, &record) && number(&p, &lock))
         adopt_fd(fd, record, lock);
+}
+
+static long
+hidden(const char *p)
+{
+    long skip, hide;
+
+    return *p++ == '1' && number(&p, &skip) && number(&p, &skip) && number(&p, &hide) ? hide : 0;
 }
 
 static void
@@ -145,27 +153,49 @@ trim(void)
     route_table_trim(kept);
 }
 
+// What an exec of ours has put into the environment, and was not in what the program gave.
+static bool
+is_hidden(char *entry, long hide)
+{
+    if (strncmp(entry, FDS, strlen(FDS)) == 0)
+        return true;
+    if (strncmp(entry, "ZIO_FS=", 7) == 0)
+        return hide & ROUTE_HIDE_FS;
+    if (strncmp(entry, "LD_PRELOAD=", 11) != 0)
+        return false;
+    if (hide & ROUTE_HIDE_SELF) {
+        char *rest = strchr(entry, ':');
+
+        if (rest)
+            memmove(entry + 11, rest + 1, strlen(rest + 1) + 1);
+    }
+    return hide & ROUTE_HIDE_PRELOAD;
+}
+
 void
 route_start(char **env)
 {
-    char **to = env, *fds = NULL;
+    const char *fds = NULL;
+    char **to = env;
+    long hide;
 
     route_config(env);
-    for (char **from = env; from && *from; from++) {
-        if (strncmp(*from, FDS, strlen(FDS)) == 0)
-            fds = *from + strlen(FDS);
-        else
-            *to++ = *from;
+    for (char **e = env; e && *e && !fds; e++)
+        if (strncmp(*e, FDS, strlen(FDS)) == 0)
+            fds = *e + strlen(FDS);
+    if (fds) {
+        hide = hidden(fds);
+        for (char **from = env; *from; from++)
+            if (!is_hidden(*from, hide))
+                *to++ = *from;
+        *to = NULL;
     }
-    if (!fds)
-        goto out;
-    *to = NULL;
-    if (route_on)
+    if (!route_on)
+        return;
+    if (fds)
         adopt(fds);
-out:
-    if (route_on) {
-        trim();
-        route_cwd_start();
-        route_fsize_changed();
-    }
+    route_std_start();
+    trim();
+    route_cwd_start();
+    route_fsize_changed();
 }

@@ -40,6 +40,7 @@ enum zio_feature {
     ZIO_F_WP = 1 << 3,     // write-protect registration (5.7); MOVE into the pool needs it
     ZIO_F_EVENTS = 1 << 4, // unmap, remap and remove events (4.11)
     ZIO_F_PROCMAPQUERY = 1 << 5, // PROCMAP_QUERY (6.11); /proc/self/maps is read before
+    ZIO_F_POPULATE = 1 << 6,     // MADV_POPULATE_WRITE (5.14); tried at the first need
 };
 
 struct zio_config {

@@ -215,6 +215,13 @@ set_times(struct op *op, const struct meta_cred *c, struct node *n, unsigned set
 
 #define SET_TIMES (META_SET_ATIME | META_SET_MTIME | META_SET_ATIME_NOW | META_SET_MTIME_NOW)
 
+// Whose writes leave set-user-ID alone: root's (CAP_FSETID). File capabilities go by anybody's.
+static bool
+keeps_suid(const struct meta_cred *c)
+{
+    return c && c->uid == 0;
+}
+
 static int
 setattr(struct op *op, const struct meta_cred *c, struct node *n, unsigned set, const struct meta_attr *in)
 {
@@ -231,7 +238,8 @@ setattr(struct op *op, const struct meta_cred *c, struct node *n, unsigned set, 
     if (set & SET_TIMES && (r = set_times(op, c, n, set, in, now)) < 0)
         return r;
     if (set & META_SET_KILL_SUID && !node_is(n, S_IFDIR)) {
-        drop_suid(n);
+        if (!keeps_suid(c))
+            drop_suid(n);
         if (n->a.flags & META_F_CAPS) {
             r = xattr_del(op, n->a.ino, "security.capability");
             if (r < 0 && r != -ENODATA)
@@ -264,7 +272,7 @@ meta_setattr(struct meta *m, const struct meta_cred *cred, uint64_t ino, unsigne
         how |= OP_DIRECT;
     }
     if (set == META_SET_KILL_SUID &&
-        (cred_root(cred) || !(n.a.mode & (S_ISUID | S_ISGID) || n.a.flags & META_F_CAPS)))
+        !(n.a.flags & META_F_CAPS || (!keeps_suid(cred) && n.a.mode & (S_ISUID | S_ISGID))))
         r = op_abort(op, 0); // nothing to drop
     else
         r = op_end(op, setattr(op, cred, &n, set, in));

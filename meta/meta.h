@@ -122,16 +122,44 @@ int meta_maintain(struct meta *m);
 // Does this descriptor belong to the handle? For a library that must keep its host from closing it.
 bool meta_owns_fd(const struct meta *m, int fd);
 
-// Counters of this handle, for statistics and tests.
+// X(name): what is counted, from the session's start. Others may look (meta_sessions); where threads meet, a
+// count may get lost.
+#define META_STATS(X)                                                                                        \
+    X(lookups)     /* meta_lookup: calls, ... */                                                             \
+    X(lookup_hits) /* ... and those that took no SQL */                                                      \
+    X(getattrs)                                                                                              \
+    X(getattr_hits)                                                                                          \
+    X(reads) /* SQL transactions */                                                                          \
+    X(writes)                                                                                                \
+    X(shared_commits) /* operations that shared another's transaction */                                     \
+    X(busy_waits)     /* waits for another process's transaction */                                          \
+    X(checkpoints)                                                                                           \
+    X(changes)    /* operations that changed something */                                                    \
+    X(syncs)      /* meta_sync */                                                                            \
+    X(file_reads) /* by meta_count_io: file data */                                                          \
+    X(file_read_bytes)                                                                                       \
+    X(file_writes)                                                                                           \
+    X(file_write_bytes)
+
 struct meta_stats {
-    uint64_t lookups, lookup_hits; // meta_lookup: calls, and those that took no SQL
-    uint64_t getattrs, getattr_hits;
-    uint64_t reads, writes;  // SQL transactions
-    uint64_t shared_commits; // operations that shared another's transaction
-    uint64_t busy_waits;     // waits for another process's transaction
-    uint64_t checkpoints;
+#define X(name) uint64_t name;
+    META_STATS(X)
+#undef X
 };
-void meta_stats(const struct meta *m, struct meta_stats *out);
+void meta_stats(const struct meta *m, struct meta_stats *out); // of this handle
+// The caller has read or written data of a file.
+void meta_count_io(struct meta *m, bool write, uint64_t bytes);
+
+// Who has the volume open: up to `n` behind the first `skip`, the count. Sessions of dead processes are left
+// out.
+struct meta_session {
+    uint64_t number; // never used again
+    pid_t pid;       // in its own pid namespace
+    bool foreign;    // which is not the caller's
+    bool own;        // this handle's
+    struct meta_stats stats;
+};
+ssize_t meta_sessions(struct meta *m, size_t skip, struct meta_session *v, size_t n);
 
 // ---- who asks ----
 
@@ -143,6 +171,7 @@ struct meta_cred {
     const gid_t *groups; // supplementary
     uint32_t ngroups;
     mode_t umask; // for new inodes; ignored where the parent has a default ACL
+    bool checked; // permissions were asked elsewhere (by a kernel): this says only who owns what is made
 };
 
 // ---- attributes ----
@@ -188,8 +217,8 @@ enum {
     META_SET_MTIME = 1 << 4,
     META_SET_ATIME_NOW = 1 << 5, // utimensat's UTIME_NOW: write permission suffices
     META_SET_MTIME_NOW = 1 << 6,
-    META_SET_KILL_SUID =
-        1 << 7, // a write by an unprivileged caller: drop set-user-ID and set-group-ID; no owner check
+    META_SET_KILL_SUID = 1 << 7, // a write: drop file capabilities and, but for uid 0, set-user-ID and
+                                 // set-group-ID (cred NULL: those too); no owner check
 };
 
 // chmod, chown, utimens, as the bits of `set` say, from the same fields of `in` (mode, uid, gid, atime,
@@ -429,6 +458,26 @@ int meta_lock_cancel(struct meta *m, uint64_t ino, uint64_t owner);
 // load. For caches above (mappings, pages, FUSE invalidation): read it before fetching; what was fetched
 // holds while it stays. Odd: a change is under way.
 uint32_t meta_version(struct meta *m, uint64_t ino);
+
+// A write in place that is in the same tick of the clock as the one before changes no row: so this tells that
+// data did change. The version with that in it.
+void meta_wrote(struct meta *m, uint64_t ino);
+uint32_t meta_data_version(struct meta *m, uint64_t ino);
+
+// The same as news, of what other handles change: a cache above, such as the kernel's over a FUSE mount, need
+// not ask for versions then. Inodes share slots (META_WATCH_SLOTS of them), so some news is about nothing.
+#define META_WATCH_SLOTS 65536u
+#define META_WATCH_ALL UINT32_MAX // in place of a slot: everything may have changed
+
+// From now on the handle tells its own changes from those of others. Not while other threads use it.
+int meta_watch(struct meta *m);
+uint32_t meta_watch_slot(uint64_t ino);
+// Has another changed something in the inode's slot, of which meta_watch_wait has not told (or is telling)?
+bool meta_watch_news(struct meta *m, uint64_t ino);
+// Waits for changes by others, at most `ms` (-1: for ever), and calls fn for each slot with some. One thread
+// only. `fn` may call the engine. 1: called, maybe for nothing; 0: the time is over; -EINTR: a signal.
+// Between two calls, others' commits cost nothing: to wait a little before the next gathers news.
+int meta_watch_wait(struct meta *m, int ms, void (*fn)(void *arg, uint32_t slot), void *arg);
 
 // ---- quotas, usage, trash ----
 
