@@ -20,10 +20,7 @@ cache_init(struct chunk_store *s)
     s->hints = calloc(s->nbuckets, sizeof *s->hints);
     if (!s->files || !s->buckets || !s->hints)
         return -ENOMEM; // what there is of it goes with the store
-    for (uint32_t i = 0; i < s->nfiles; i++) {
-        s->files[i].file.fd = -1;
-        atomic_store(&s->files[i].pins, PINS_CLOSED);
-    }
+    TAILQ_INIT(&s->idle);
     return 0;
 }
 
@@ -61,18 +58,18 @@ struct husk {
     uint64_t id, seq;
     struct owned_fd file;
     struct group *group;
-    word_t *slot;
+    word_t *slot, *more;
     bool wrote;
 };
 
 static struct husk
 gut(struct chunk_file *cf, uint64_t id)
 {
-    struct husk h = {id, cf->seq, cf->file, cf->group, cf->slot, atomic_load(&cf->wrote)};
+    struct husk h = {id, cf->seq, cf->file, cf->group, cf->slot, cf->more, atomic_load(&cf->wrote)};
 
     cf->file.fd = -1;
     cf->group = NULL;
-    cf->slot = NULL;
+    cf->slot = cf->more = NULL;
     return h;
 }
 
@@ -80,7 +77,8 @@ static void
 bin(struct chunk_store *s, struct husk *h)
 {
     if (h->wrote && h->id) {
-        struct chunk_file cf = {.file = h->file, .group = h->group, .slot = h->slot, .seq = h->seq};
+        struct chunk_file cf = {
+            .file = h->file, .group = h->group, .slot = h->slot, .more = h->more, .seq = h->seq};
 
         atomic_store(&cf.id, h->id);
         sums_tidy(s, &cf);
@@ -103,6 +101,15 @@ find(struct chunk_store *s, uint64_t id)
 static struct chunk_file *
 victim(struct chunk_store *s, uint64_t *was)
 {
+    if (s->begun < s->nfiles) {
+        struct chunk_file *cf = &s->files[s->begun++];
+
+        cf->file.fd = -1;
+        atomic_store(&cf->pins, PINS_CLOSED);
+        pthread_mutex_init(&cf->flush.mutex, NULL);
+        *was = 0;
+        return cf;
+    }
     for (uint32_t i = 0; i < 2 * s->nfiles + 1; i++) {
         struct chunk_file *cf = &s->files[s->hand];
 
@@ -140,6 +147,7 @@ settle(struct chunk_store *s, uint64_t id, const struct chunk_file *from, struct
         cf->file = from->file;
         cf->group = from->group;
         cf->slot = from->slot;
+        cf->more = from->more;
         cf->seq = from->seq;
         cf->foreign = from->foreign;
         atomic_store(&cf->stale, false);
@@ -156,12 +164,29 @@ settle(struct chunk_store *s, uint64_t id, const struct chunk_file *from, struct
     return r;
 }
 
-// The slot of a chunk whose data file is there is missing or damaged: make another, whose entries say that
-// sums are due.
+// All blocks of a chunk that got a new slot are to be summed.
+static int
+sums_due(struct chunk_store *s, struct chunk_file *cf, uint64_t id, uint64_t size)
+{
+    uint64_t blocks = (size + CHUNK_BLOCK_SIZE - 1) / CHUNK_BLOCK_SIZE;
+    int r;
+
+    if (blocks > s->nblocks)
+        blocks = s->nblocks;
+    if ((r = slot_back(s, cf, id, (uint32_t)blocks)) < 0)
+        return r;
+    for (uint32_t b = 0; b < blocks; b++)
+        atomic_store(entry_word(cf, b), sum_pack(SUM_DIRTY, 0, 1, 0));
+    return 0;
+}
+
+// The slot of a chunk whose data file is there is missing or damaged: mend it, or make another, whose entries
+// say that sums are due.
 static int
 slot_rebuild(struct chunk_store *s, struct group *g, uint64_t id, int fd)
 {
     char name[NAME_SIZE];
+    struct chunk_file cf;
     struct stat st;
     int r = group_lock(s, g, id);
 
@@ -170,6 +195,9 @@ slot_rebuild(struct chunk_store *s, struct group *g, uint64_t id, int fd)
     store_name(name, NAME_DATA, id);
     r = slot_check(s, g, id);
     if (r != -ENOENT && r != -EBADMSG)
+        goto out;
+    bool none = r == -ENOENT;
+    if (!none && (r = slot_mend(s, g, id)) != -EBADMSG)
         goto out;
     // Deleting removes the name before the slot.
     if ((r = io_exists(s, name)) <= 0) {
@@ -180,20 +208,21 @@ slot_rebuild(struct chunk_store *s, struct group *g, uint64_t id, int fd)
         r = -errno;
         goto out;
     }
-    if ((r = slot_make(s, g, id, 1, st.st_nlink > 1 ? SLOT_SHARED : 0)) < 0)
-        goto out;
-    word_t *slot = group_slot(s, g, id);
-    uint64_t blocks = ((uint64_t)st.st_size + CHUNK_BLOCK_SIZE - 1) / CHUNK_BLOCK_SIZE;
-    if (blocks > s->nblocks)
-        blocks = s->nblocks;
-    if ((r = slot_back(s, g, slot, id, (uint32_t)blocks)) < 0)
-        goto out;
-    for (uint32_t b = 0; b < blocks; b++)
-        atomic_store(slot_entry(slot, b), sum_pack(SUM_DIRTY, 0, 1, 0));
-    store_event(s, CHUNK_EV_SUM_LOST, id, 0, 0,
-                "the sums of a chunk were missing or damaged; its data can't be verified, and its version is "
-                "1 again; "
-                "compare it with a copy, then scrub");
+    slot_make(s, g, id, 1, st.st_nlink > 1 ? SLOT_SHARED : 0);
+    slot_find(s, g, id, &cf);
+    if ((r = sums_due(s, &cf, id, (uint64_t)st.st_size)) < 0)
+        (void)slot_free(s, g, id); // the next who opens it tries again
+    else if (none)
+        store_event(
+            s, CHUNK_EV_UNSURE, id, 0, 0,
+            "the machine stopped before this chunk was synced or after it was deleted, or its sums were "
+            "lost; "
+            "what it now holds was taken as written, and its version is 1");
+    else
+        store_event(
+            s, CHUNK_EV_SUM_LOST, id, 0, 0,
+            "the sums of a chunk are damaged; its data can't be verified, and its version is 1 again; "
+            "compare it with a copy, then scrub");
 out:
     group_unlock(s, g);
     return r;
@@ -205,29 +234,30 @@ file_open(struct chunk_store *s, uint64_t id, struct chunk_file *cf)
 {
     bool ro = s->flags & CHUNK_RDONLY;
     char name[NAME_SIZE];
+    struct group *g;
     struct stat st;
     int r, fd;
 
     store_name(name, NAME_DATA, id);
     // The slot's seq is read before the name is opened; another seq afterwards, and it may have meant two
     // files.
-    if ((r = group_get(s, id / GROUP_CHUNKS, false, &cf->group)) == -ENOENT) {
+    if ((r = group_get(s, id / GROUP_CHUNKS, false, &g)) == -ENOENT) {
         // No sums: usually no chunk either.
         if ((r = io_exists(s, name)) <= 0)
             return r ? r : -ENOENT;
-        r = group_get(s, id / GROUP_CHUNKS, true, &cf->group);
+        r = group_get(s, id / GROUP_CHUNKS, true, &g);
     }
     if (r)
         return r;
-    cf->slot = group_slot(s, cf->group, id);
+    slot_find(s, g, id, cf);
     cf->seq = atomic_load(&cf->slot[SLOT_SEQ]);
     if ((fd = io_open(s, name, ro ? O_RDONLY : O_RDWR)) < 0)
         return fd;
     cf->file = io_own_stat(fd, &st);
-    r = slot_check(s, cf->group, id);
+    r = slot_check(s, g, id);
     if (r == -ENOENT || r == -EBADMSG) {
         if (!ro)
-            return (r = slot_rebuild(s, cf->group, id, fd)) ? r : -ESTALE;
+            return (r = slot_rebuild(s, g, id, fd)) ? r : -ESTALE;
         cf->foreign = true;
         cf->seq = atomic_load(&cf->slot[SLOT_SEQ]);
         return 0;
@@ -235,7 +265,7 @@ file_open(struct chunk_store *s, uint64_t id, struct chunk_file *cf)
     if (r)
         return r;
     uint64_t hot = atomic_load(&cf->slot[SLOT_HOT]);
-    cf->foreign = ro && ((hot != 0 && hot != s->boot) || cf->seq & 1);
+    cf->foreign = ro && ((hot != 0 && hot != s->boot) || cf->seq & 1 || g->lost);
     // The link count is what tells of sharing; the flag saves asking for it, and may be lost with the
     // machine.
     if (!ro && st.st_nlink != 1)
@@ -256,6 +286,29 @@ pin_open(struct chunk_store *s, uint64_t id)
     }
     pthread_mutex_unlock(&s->lock);
     return cf;
+}
+
+bool
+cache_shrink(struct chunk_store *s)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < s->nfiles; i++) {
+        struct husk h = {.file.fd = -1};
+        uint64_t was = 0;
+
+        pthread_mutex_lock(&s->lock);
+        bool taken = i < s->begun && atomic_load(&s->files[i].id) && take(s, &s->files[i], &was);
+        if (taken)
+            h = gut(&s->files[i], was);
+        bool last = i >= s->begun;
+        pthread_mutex_unlock(&s->lock);
+        if (last)
+            break;
+        any |= taken;
+        bin(s, &h);
+    }
+    return group_shrink(s) || any;
 }
 
 static int
@@ -337,9 +390,10 @@ cache_put(struct chunk_store *s, struct chunk_file *cf, int result)
 int
 cache_add(struct chunk_store *s, uint64_t id, int fd, struct group *g)
 {
-    struct chunk_file fresh = {.file = io_own(fd), .group = g, .slot = group_slot(s, g, id)}, *cf;
+    struct chunk_file fresh = {.file = io_own(fd)}, *cf;
     struct husk old = {.file.fd = -1};
 
+    slot_find(s, g, id, &fresh);
     fresh.seq = atomic_load(&fresh.slot[SLOT_SEQ]);
     int r = settle(s, id, &fresh, &old, &cf);
     if (r) {
@@ -352,7 +406,7 @@ cache_add(struct chunk_store *s, uint64_t id, int fd, struct group *g)
 }
 
 void
-cache_forget(struct chunk_store *s, uint64_t id)
+cache_drop(struct chunk_store *s, uint64_t id)
 {
     struct chunk_file *cf = pin_open(s, id);
 
@@ -363,7 +417,7 @@ cache_forget(struct chunk_store *s, uint64_t id)
 void
 cache_close_all(struct chunk_store *s, bool tidy)
 {
-    for (uint32_t i = 0; i < s->nfiles; i++) {
+    for (uint32_t i = 0; i < s->begun; i++) {
         struct chunk_file *cf = &s->files[i];
 
         if (tidy && atomic_load(&cf->id) && atomic_load(&cf->wrote))
@@ -371,17 +425,12 @@ cache_close_all(struct chunk_store *s, bool tidy)
         io_disown(&cf->file);
         free((void *)cf->verified);
     }
-    while (s->groups) {
-        struct group *next = s->groups->next;
-
-        group_close(s, s->groups);
-        s->groups = next;
-    }
+    group_close_all(s);
     free(s->files);
     free(s->buckets);
     free(s->hints);
     s->files = NULL;
     s->buckets = NULL;
     s->hints = NULL;
-    s->hand = 0;
+    s->hand = s->begun = 0;
 }

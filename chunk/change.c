@@ -27,10 +27,11 @@ make(struct chunk_store *s, struct group *g, uint64_t id)
     int r, fd;
 
     store_name(name, NAME_DATA, id);
-    if ((r = io_exists(s, name)) != 0)
+    // A slot without a data file is what a killed process left; the other way round, the file's own making
+    // tells.
+    if (slot_check(s, g, id) != -ENOENT && (r = io_exists(s, name)) != 0)
         return r < 0 ? r : -EEXIST;
-    if ((r = slot_make(s, g, id, 1, SLOT_NAME_NEW)) < 0)
-        return r;
+    slot_make(s, g, id, 1, SLOT_NAME_NEW);
     if ((fd = io_open(s, name, O_RDWR | O_CREAT | O_EXCL)) < 0)
         (void)slot_free(s, g, id);
     else
@@ -113,25 +114,30 @@ chunk_delete(struct chunk_store *s, uint64_t id)
     for (int i = 0; i < TRIES && r == -ESTALE; i++) {
         // Its data need not be opened for that.
         struct chunk_file cf = {.file.fd = -1};
+        struct group *g;
 
-        if (id == 0 || (r = group_get(s, id / GROUP_CHUNKS, false, &cf.group)) == -ENOENT)
-            return remove_stray(s, id);
+        if (id == 0)
+            return -ENOENT;
+        if ((r = group_get(s, id / GROUP_CHUNKS, false, &g)) == -ENOENT) {
+            r = remove_stray(s, id);
+            continue;
+        }
         if (r)
             return r;
         atomic_store(&cf.id, id);
-        cf.slot = group_slot(s, cf.group, id);
+        slot_find(s, g, id, &cf);
         cf.seq = atomic_load(&cf.slot[SLOT_SEQ]);
         if ((r = slot_check(s, cf.group, id)) == 0 && (r = excl_enter(s, &cf, true)) == 0) {
             r = remove_file(s, &cf);
             excl_leave(s, &cf);
         } else if (r == -ENOENT || r == -EBADMSG) {
+            // -ESTALE: what this handle has open is the file of before; it is forgotten now.
             r = remove_stray(s, id);
-            i = TRIES;
         }
         group_put(s, cf.group);
     }
     if (r == 0)
-        cache_forget(s, id);
+        cache_drop(s, id);
     return r == -ESTALE ? -EBUSY : r;
 }
 
@@ -145,34 +151,37 @@ struct cut {
 static int
 check_edge(struct chunk_store *s, struct chunk_file *cf, uint64_t at)
 {
-    uint32_t block = (uint32_t)(at / BLOCK);
+    void *scratch;
+    int r;
 
-    if (at % BLOCK == 0 || block >= slot_backed(s, cf->slot))
+    if (at % BLOCK == 0 || at / BLOCK >= slot_backed(s, cf->slot))
         return 0;
-    uint64_t entry = atomic_load(slot_entry(cf->slot, block));
-    if (sum_state(entry) != SUM_VALID || block_known(cf, block, entry))
-        return 0;
-    void *scratch = store_scratch(s);
-    ssize_t n = scratch ? block_verify(s, cf, block, scratch) : -ENOMEM;
+    if ((scratch = store_scratch(s)) == NULL)
+        return -ENOMEM;
+    r = block_check(s, cf, (uint32_t)(at / BLOCK), scratch);
     store_unscratch(s, scratch);
-    return n < 0 ? (int)n : 0;
+    return r;
 }
 
-// Give the blocks that [from, to) touches a state: all, or only those wholly inside.
+// The blocks that [from, to) touches: as if somebody were writing to them, so that nobody sums them
+// meanwhile; or, when that is done, those wholly inside NONE and the others DIRTY. What may be written
+// through a descriptor stays so.
 static void
-restate(struct chunk_store *s, struct chunk_file *cf, const struct cut *c, enum sum_state state, bool whole,
-        bool direct)
+restate(struct chunk_store *s, struct chunk_file *cf, const struct cut *c, bool begin, bool done, bool direct)
 {
-    uint64_t first = whole ? (c->from + BLOCK - 1) / BLOCK : c->from / BLOCK;
-    uint64_t end = whole ? c->to / BLOCK : (c->to + BLOCK - 1) / BLOCK, backed = slot_backed(s, cf->slot);
+    uint64_t end = (c->to + BLOCK - 1) / BLOCK, backed = slot_backed(s, cf->slot);
 
-    for (uint64_t b = first; b < end && b < backed; b++) {
-        word_t *word = slot_entry(cf->slot, (uint32_t)b);
+    for (uint64_t b = c->from / BLOCK; b < end && b < backed; b++) {
+        word_t *word = entry_word(cf, (uint32_t)b);
         uint64_t entry = atomic_load(word);
-        bool keep = direct && sum_state(entry) == SUM_DIRECT;
+        bool whole = b * BLOCK >= c->from && (b + 1) * BLOCK <= c->to;
 
-        if (entry)
-            atomic_store(word, sum_restate(entry, keep ? SUM_DIRECT : state));
+        if (entry == 0)
+            continue;
+        if (direct && sum_state(entry) == SUM_DIRECT)
+            atomic_store(word, sum_restate(entry, SUM_DIRECT));
+        else
+            atomic_store(word, sum_pack(done && whole ? SUM_NONE : SUM_DIRTY, begin, sum_gen(entry) + 1, 0));
     }
 }
 
@@ -198,11 +207,7 @@ cut(struct chunk_store *s, struct chunk_file *cf, void *arg)
     uint64_t size = 0;
     int r, direct;
 
-    if (atomic_load(&cf->slot[SLOT_FLAGS]) & SLOT_SHARED &&
-        // The block that is cut must still fit its sum.
-        (r = clone_break(s, cf, c->punch ? s->chunk_size : (c->from + BLOCK - 1) / BLOCK * BLOCK)) != 0)
-        return r;
-    if ((r = write_prepare(s, cf, 0)) < 0 || (r = file_size(cf, &size)) < 0)
+    if ((r = write_heat(s, cf)) < 0 || (r = file_size(cf, &size)) < 0)
         return r;
     if (c->punch && c->from >= size)
         return 0;
@@ -212,19 +217,23 @@ cut(struct chunk_store *s, struct chunk_file *cf, void *arg)
     if ((r = check_edge(s, cf, todo.from)) < 0 || (r = check_edge(s, cf, todo.to)) < 0 ||
         (r = direct = direct_live(cf)) < 0)
         return r;
-    restate(s, cf, &todo, SUM_DIRTY, false, direct);
+    restate(s, cf, &todo, true, false, direct);
     store_step(s, "cut-dirty");
+    // Only now, so that sums never tell of bytes that the copy leaves out.
+    if (atomic_load(&cf->slot[SLOT_FLAGS]) & SLOT_SHARED &&
+        (r = clone_break(s, cf, c->punch ? s->chunk_size : c->from)) != 0) {
+        restate(s, cf, &todo, false, false, direct);
+        return r;
+    }
     if (!c->punch)
         r = io_ftruncate(s, cf->file.fd, c->from);
     else
         r = io_fallocate(s, cf->file.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, c->from,
                          (c->to < size ? c->to : size) - c->from);
     write_note(cf);
-    if (r)
-        return r;
     store_step(s, "cut-done");
-    restate(s, cf, &todo, SUM_NONE, true, direct);
-    return sum_edges(s, cf, &todo);
+    restate(s, cf, &todo, false, r == 0, direct);
+    return r ? r : sum_edges(s, cf, &todo);
 }
 
 int
@@ -355,7 +364,7 @@ info(struct chunk_store *s, struct chunk_file *cf, void *arg)
                                .changed = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec};
     for (uint32_t b = 0; b < backed; b++)
         out->unsummed +=
-            sum_state(atomic_load_explicit(slot_entry(cf->slot, b), memory_order_relaxed)) >= SUM_DIRTY;
+            sum_state(atomic_load_explicit(entry_word(cf, b), memory_order_relaxed)) >= SUM_DIRTY;
     return version_unpack(atomic_load(&cf->slot[SLOT_VERSION]), &out->version) == 0 || cf->group->lost ? 0
                                                                                                        : -EIO;
 }

@@ -27,7 +27,8 @@
 #define CHUNK_BLOCK_SIZE 65536u              // bytes that one sum covers
 #define CHUNK_SIZE_DEFAULT (64u << 20)       // bytes a chunk may have, unless chunk_format says otherwise
 #define CHUNK_SIZE_MAX (1024u << 20)         // the largest chunk size a store can be formatted with
-#define CHUNK_MAX_OPEN_DEFAULT 64u           // chunk files that a store handle keeps open
+#define CHUNK_MAX_OPEN_DEFAULT 64u           // chunk files that a store handle keeps open, at least;
+#define CHUNK_MAX_OPEN_MOST 4096u            // at most; between, an eighth of RLIMIT_NOFILE
 #define CHUNK_VERSION_MAX ((1ull << 48) - 1) // the largest version a chunk can have
 
 struct chunk_store; // a handle; opaque
@@ -85,7 +86,8 @@ struct chunk_format_options {
 // How a store is opened. Zero means the default. What it points to must live as long as the handle, but for
 // this struct.
 struct chunk_open_options {
-    uint32_t max_open;         // chunk files kept open, 1 to 65536. Default CHUNK_MAX_OPEN_DEFAULT
+    uint32_t max_open; // chunk files kept open, 1 to 65536 (and a quarter of that of sum files). Default: an
+                       // eighth of RLIMIT_NOFILE, but CHUNK_MAX_OPEN_DEFAULT to CHUNK_MAX_OPEN_MOST
     const struct chunk_io *io; // the calls to the disk. Default: the system's
     // Called for each event, by the thread that met it. It must not call chunk_ functions. Default: nobody.
     void (*message)(void *arg, const struct chunk_event *event);
@@ -117,7 +119,8 @@ int chunk_format(const char *dir, const struct chunk_format_options *opt);
 
 // Open the store in dir. flags: 0 or CHUNK_RDONLY. opt may be NULL. *store is set on success, to be closed
 // with chunk_store_close. -ENOENT: no directory; -EMEDIUMTYPE: not a store; -EPROTONOSUPPORT: of a newer
-// format; -EBADMSG: its header is damaged; -EUSERS: as many handles as a store can have (4095) are open.
+// format; -EBADMSG: its header is damaged; -EUSERS: as many handles as a store can have (4095) are open;
+// -ENOSYS: no /proc, which says which boot of the machine this is (not with CHUNK_RDONLY).
 int chunk_store_open(const char *dir, unsigned flags, const struct chunk_open_options *opt,
                      struct chunk_store **store);
 
@@ -164,8 +167,10 @@ int chunk_allocate(struct chunk_store *store, uint64_t id, uint64_t off, uint64_
 int64_t chunk_seek(struct chunk_store *store, uint64_t id, uint64_t off, int whence);
 
 // Put on disk: all data and size changes of the chunk that were complete when the call began, whichever
-// process made them, their sums, and the chunk's name. On an error it is not known what reached the disk, and
-// calling again does not mend that (fsync(2)). -ENOENT.
+// process made them, their sums, and the chunk's name. On an error it is not known what reached the disk.
+// Calling again writes all of the chunk again from what the kernel still has in memory, and succeeds only if
+// that is what was written (with fsync(2) it would succeed in any case); -EIO if not, or while somebody
+// writes through a descriptor. -ENOENT.
 int chunk_sync(struct chunk_store *store, uint64_t id);
 
 // Make chunk dst with the content and version of src, sharing the bytes: by reflink where the file system has

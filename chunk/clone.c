@@ -33,7 +33,7 @@ copy_range(struct chunk_store *s, int from, int to, uint64_t off, uint64_t end, 
     return 0;
 }
 
-// Copy the first len bytes, holes as holes, and give `to` the size of `from`.
+// Copy the first len bytes, or what there is of them, holes as holes.
 static int
 copy_data(struct chunk_store *s, int from, int to, uint64_t len)
 {
@@ -62,7 +62,7 @@ copy_data(struct chunk_store *s, int from, int to, uint64_t len)
         off = (uint64_t)hole;
     }
     if (r == 0)
-        r = io_ftruncate(s, to, (uint64_t)st.st_size);
+        r = io_ftruncate(s, to, len);
 out:
     store_unscratch(s, buf);
     return r;
@@ -87,7 +87,13 @@ clone_break(struct chunk_store *s, struct chunk_file *cf, uint64_t keep)
 
     if (r < 0)
         return r;
-    if (r == 0) { // the others have gone their way
+    if (r == 0) {
+        // The others have gone their way. That must be on disk before this file is written to: else after a
+        // crash of the machine one of them might have its name for it again, and find this chunk's new bytes.
+        // The change of the link count takes it there: it is in the same transaction.
+        if ((r = io_fsync(s, cf->file.fd)) < 0)
+            return r;
+        store_step(s, "break-alone");
         atomic_fetch_and(&cf->slot[SLOT_FLAGS], ~(uint64_t)SLOT_SHARED);
         return 0;
     }
@@ -180,17 +186,21 @@ static int
 clone_sums(struct chunk_store *s, struct group *g, struct chunk_file *src, uint64_t dst)
 {
     uint32_t backed = slot_backed(s, src->slot);
-    word_t *slot = group_slot(s, g, dst);
-    int r = slot_back(s, g, slot, dst, backed);
+    struct chunk_file to;
+    int r;
+
+    slot_find(s, g, dst, &to);
+    r = slot_back(s, &to, dst, backed);
 
     for (uint32_t b = 0; r == 0 && b < backed; b++) {
-        uint64_t entry = atomic_load_explicit(slot_entry(src->slot, b), memory_order_relaxed);
+        uint64_t entry = atomic_load_explicit(entry_word(src, b), memory_order_relaxed);
 
         if (entry == 0)
             continue;
-        if (!sum_intact(entry) || sum_state(entry) >= SUM_DIRTY)
+        // A damaged one is copied as it is: what it says of its block is as much in doubt there.
+        if (sum_intact(entry) && sum_state(entry) >= SUM_DIRTY)
             entry = sum_restate(entry, SUM_DIRTY);
-        atomic_store_explicit(slot_entry(slot, b), entry, memory_order_relaxed);
+        atomic_store_explicit(entry_word(&to, b), entry, memory_order_relaxed);
     }
     return r;
 }
@@ -207,8 +217,7 @@ clone_locked(struct chunk_store *s, struct group *g, struct chunk_file *src, uin
         return r < 0 ? r : -EEXIST;
     if (version_unpack(atomic_load(&src->slot[SLOT_VERSION]), &version) != 0)
         return -EIO;
-    if ((r = slot_make(s, g, dst, version, SLOT_NAME_NEW | SLOT_SHARED)) < 0)
-        return r;
+    slot_make(s, g, dst, version, SLOT_NAME_NEW | SLOT_SHARED);
     if ((r = clone_sums(s, g, src, dst)) == 0) {
         store_step(s, "clone-sums");
         r = clone_data(s, src, dst);

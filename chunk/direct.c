@@ -25,17 +25,17 @@ direct_live(struct chunk_file *cf)
 int
 direct_settle(struct chunk_store *s, struct chunk_file *cf)
 {
-    uint32_t backed = slot_backed(s, cf->slot);
     int live, r = excl_enter(s, cf, true);
 
     if (r)
         return r;
+    uint32_t backed = slot_backed(s, cf->slot);
     r = live = direct_live(cf);
     for (uint32_t b = 0; live == 0 && b < backed; b++) {
-        uint64_t entry = atomic_load(slot_entry(cf->slot, b));
+        uint64_t entry = atomic_load(entry_word(cf, b));
 
         if (sum_intact(entry) && sum_state(entry) == SUM_DIRECT)
-            atomic_store(slot_entry(cf->slot, b), sum_restate(entry, SUM_DIRTY));
+            atomic_store(entry_word(cf, b), sum_restate(entry, SUM_DIRTY));
     }
     excl_leave(s, cf);
     return r < 0 ? r : 0;
@@ -127,11 +127,11 @@ announce(struct chunk_store *s, struct chunk_file *cf, void *arg)
         return r < 0 ? r : 0;
     if ((r = write_prepare(s, cf, (uint32_t)end)) < 0)
         return r;
-    if ((r = io_lock(a->cfd->fd, F_RDLCK, LOCK_BYTE, false)) < 0)
+    if ((r = io_lock(a->cfd->fd, F_RDLCK, LOCK_BYTE)) < 0)
         return r;
     a->cfd->writing = true;
     for (uint64_t b = first; b < end; b++) {
-        word_t *word = slot_entry(cf->slot, (uint32_t)b);
+        word_t *word = entry_word(cf, (uint32_t)b);
 
         atomic_store(word, sum_restate(atomic_load(word), SUM_DIRECT));
     }
@@ -189,7 +189,7 @@ chunk_fd_end_write(struct chunk_store *s, struct chunk_fd *cfd)
     int r = 0;
 
     if (cfd->writing && cfd->fd >= 0)
-        r = io_lock(cfd->fd, F_UNLCK, LOCK_BYTE, false);
+        r = io_lock(cfd->fd, F_UNLCK, LOCK_BYTE);
     cfd->writing = false;
     return r;
 }

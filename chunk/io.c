@@ -139,7 +139,12 @@ io_pwrite_full(struct chunk_store *s, int fd, const void *buf, size_t len, uint6
 int
 io_open(struct chunk_store *s, const char *name, int flags)
 {
-    return CALL(s->io.openat(s->io.arg, s->root.fd, name, flags | O_CLOEXEC, s->mode));
+    int fd = CALL(s->io.openat(s->io.arg, s->root.fd, name, flags | O_CLOEXEC, s->mode));
+
+    // What is merely kept open makes room.
+    if ((fd == -EMFILE || fd == -ENFILE) && cache_shrink(s))
+        fd = CALL(s->io.openat(s->io.arg, s->root.fd, name, flags | O_CLOEXEC, s->mode));
+    return fd;
 }
 
 int
@@ -227,12 +232,37 @@ io_disown(struct owned_fd *own)
 }
 
 int
-io_lock(int fd, int type, uint64_t off, bool wait)
+io_lock(int fd, int type, uint64_t off)
 {
     struct flock fl = {.l_type = (short)type, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1};
-    int r = CALL(fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &fl));
+    int r = CALL(fcntl(fd, F_OFD_SETLK, &fl));
 
     return r == -EACCES ? -EAGAIN : r;
+}
+
+int
+io_flush(struct chunk_store *s, struct flush *f, int fd, void (*failed)(struct chunk_store *s, void *arg),
+         void *arg)
+{
+    uint64_t mine = atomic_fetch_add(&f->arrivals, 1) + 1;
+    int r = 0;
+
+    pthread_mutex_lock(&f->mutex);
+    if (f->covered < mine) {
+        uint64_t covers = atomic_load(&f->arrivals);
+
+        r = io_fdatasync(s, fd);
+        f->covered = covers;
+        if (r) {
+            f->failed = covers;
+            f->error = r;
+            failed(s, arg);
+        }
+    } else if (f->failed >= mine) {
+        r = f->error;
+    }
+    pthread_mutex_unlock(&f->mutex);
+    return r;
 }
 
 void

@@ -16,49 +16,51 @@ enum plan { PLAN_PLAIN, PLAN_VERIFY };
 static enum plan
 plan_block(struct chunk_file *cf, uint32_t block, uint64_t entry)
 {
-    if (block_known(cf, block, entry) || cf->foreign)
-        return PLAN_PLAIN;
-    return sum_state(entry) == SUM_VALID || !sum_intact(entry) ? PLAN_VERIFY : PLAN_PLAIN;
+    return block_known(cf, block, entry) || cf->foreign || !entry_tells(cf, entry) ? PLAN_PLAIN : PLAN_VERIFY;
 }
 
-static void
-report_sum_lost(struct chunk_store *s, struct chunk_file *cf, uint32_t block, uint64_t entry)
+enum verdict
+block_judge(struct chunk_store *s, struct chunk_file *cf, uint32_t block, uint64_t entry, const void *data,
+            size_t n)
 {
-    store_event(
-        s, CHUNK_EV_SUM_LOST, atomic_load(&cf->id), (uint64_t)block * BLOCK, BLOCK,
-        "the sum of a block is damaged; its data can't be verified; compare it with a copy, then scrub");
-    // Until then it is as if never summed.
-    if (!(s->flags & CHUNK_RDONLY) && block < slot_backed(s, cf->slot))
-        (void)atomic_compare_exchange_strong(slot_entry(cf->slot, block), &entry,
-                                             sum_pack(SUM_DIRTY, 0, sum_gen(entry) + 1, 0));
+    bool intact = sum_intact(entry);
+    uint64_t mended;
+
+    if (cf->foreign || !entry_tells(cf, entry))
+        return BLOCK_UNSUMMED;
+    if (intact && (sum_state(entry) == SUM_NONE
+                       ? sum_all_zeros(data, n)
+                       : sum_state(entry) == SUM_VALID && sum_block(data, n) == sum_crc(entry))) {
+        block_learn(cf, block, entry);
+        return BLOCK_RIGHT;
+    }
+    // Pairs with the writer's exchange of the entry, which comes before its write.
+    atomic_thread_fence(memory_order_seq_cst);
+    if (!file_current(cf) || entry_load(s, cf, block) != entry)
+        return BLOCK_CHANGED;
+    if (intact || !sum_mend(entry, sum_block(data, n), sum_all_zeros(data, n), &mended))
+        return BLOCK_WRONG;
+    if (!(s->flags & CHUNK_RDONLY) && atomic_compare_exchange_strong(entry_word(cf, block), &entry, mended))
+        store_event(s, CHUNK_EV_REPAIRED, atomic_load(&cf->id), (uint64_t)block * BLOCK, BLOCK,
+                    "a wrong bit in the sum of a block was put right");
+    return BLOCK_RIGHT;
 }
 
 ssize_t
 block_verify(struct chunk_store *s, struct chunk_file *cf, uint32_t block, void *scratch)
 {
     for (int i = 0; i < TRIES; i++) {
-        uint64_t entry = entry_load(s, cf->slot, block);
+        uint64_t entry = entry_load(s, cf, block);
         ssize_t n = io_pread_full(s, cf->file.fd, scratch, BLOCK, (uint64_t)block * BLOCK);
 
         if (n < 0)
             return n;
-        if (!sum_intact(entry)) {
-            if (!file_current(cf))
-                return -ESTALE;
-            report_sum_lost(s, cf, block, entry);
+        enum verdict v = block_judge(s, cf, block, entry, scratch, (size_t)n);
+        if (v == BLOCK_RIGHT || v == BLOCK_UNSUMMED)
             return n;
-        }
-        if (sum_state(entry) != SUM_VALID || cf->foreign)
-            return n;
-        if (sum_block(scratch, (size_t)n) == sum_crc(entry)) {
-            block_learn(cf, block, entry);
-            return n;
-        }
-        // Pairs with the writer's exchange of the entry, which comes before its write.
-        atomic_thread_fence(memory_order_seq_cst);
         if (!file_current(cf))
             return -ESTALE;
-        if (entry_load(s, cf->slot, block) != entry)
+        if (v == BLOCK_CHANGED)
             continue;
         store_event(
             s, CHUNK_EV_DAMAGE, atomic_load(&cf->id), (uint64_t)block * BLOCK, (uint64_t)n,
@@ -68,6 +70,17 @@ block_verify(struct chunk_store *s, struct chunk_file *cf, uint32_t block, void 
         return -EIO;
     }
     return -EBUSY;
+}
+
+int
+block_check(struct chunk_store *s, struct chunk_file *cf, uint32_t block, void *scratch)
+{
+    uint64_t entry = entry_load(s, cf, block);
+
+    if (block_known(cf, block, entry) || !entry_tells(cf, entry))
+        return 0;
+    ssize_t n = block_verify(s, cf, block, scratch);
+    return n < 0 ? (int)n : 0;
 }
 
 // One block that must be verified, of which [from, from + len) is wanted: copied to buf.
@@ -100,17 +113,14 @@ read_run(struct chunk_store *s, struct chunk_file *cf, uint32_t block, unsigned 
     ssize_t n, got = 0;
 
     for (unsigned i = 0; i < count; i++)
-        entries[i] = entry_load(s, cf->slot, block + i);
+        entries[i] = entry_load(s, cf, block + i);
     n = io_pread_full(s, cf->file.fd, buf, (size_t)count * BLOCK, (uint64_t)block * BLOCK);
     if (n < 0)
         return n;
     for (unsigned i = 0; i < count && got < n; i++) {
         size_t len = (size_t)(n - got) < BLOCK ? (size_t)(n - got) : BLOCK;
 
-        if (sum_state(entries[i]) == SUM_VALID && sum_intact(entries[i]) &&
-            sum_block(buf + (size_t)i * BLOCK, len) == sum_crc(entries[i])) {
-            block_learn(cf, block + i, entries[i]);
-        } else {
+        if (block_judge(s, cf, block + i, entries[i], buf + (size_t)i * BLOCK, len) != BLOCK_RIGHT) {
             ssize_t again = read_one(s, cf, block + i, buf + (size_t)i * BLOCK, 0, BLOCK);
 
             if (again < 0)
@@ -128,11 +138,11 @@ static ssize_t
 read_piece(struct chunk_store *s, struct chunk_file *cf, unsigned char *buf, size_t len, uint64_t off)
 {
     uint32_t first = (uint32_t)(off / BLOCK), last = (uint32_t)((off + len - 1) / BLOCK), b;
-    enum plan plan = plan_block(cf, first, entry_load(s, cf->slot, first));
+    enum plan plan = plan_block(cf, first, entry_load(s, cf, first));
     size_t head = BLOCK - off % BLOCK;
 
     if (plan == PLAN_PLAIN) {
-        for (b = first + 1; b <= last && plan_block(cf, b, entry_load(s, cf->slot, b)) == PLAN_PLAIN;)
+        for (b = first + 1; b <= last && plan_block(cf, b, entry_load(s, cf, b)) == PLAN_PLAIN;)
             b++;
         size_t run = head + (size_t)(b - first - 1) * BLOCK;
         return io_pread_full(s, cf->file.fd, buf, run < len ? run : len, off);
@@ -140,7 +150,7 @@ read_piece(struct chunk_store *s, struct chunk_file *cf, unsigned char *buf, siz
     if (head < BLOCK || len < BLOCK)
         return read_one(s, cf, first, buf, off % BLOCK, head < len ? head : len);
     for (b = first + 1; b <= last && b - first < RUN_BLOCKS && (uint64_t)(b + 1) * BLOCK <= off + len &&
-                        plan_block(cf, b, entry_load(s, cf->slot, b)) == PLAN_VERIFY;)
+                        plan_block(cf, b, entry_load(s, cf, b)) == PLAN_VERIFY;)
         b++;
     return read_run(s, cf, first, b - first, buf);
 }

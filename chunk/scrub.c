@@ -60,58 +60,36 @@ tell_damage(struct scrub *c, uint64_t id, uint32_t block, uint64_t len)
                c->opt->damage ? c->opt->damage(c->opt->arg, id, block, (uint64_t)block * BLOCK, len) : 0;
 }
 
-static bool
-all_zeros(const unsigned char *p, size_t n)
-{
-    return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
-}
-
-// A block without a valid sum gets one, unless it is a hole.
-static int
-scrub_unsummed(struct scrub *c, struct chunk_file *cf, uint32_t block, uint64_t entry, size_t n)
-{
-    struct chunk_store *s = c->s;
-    word_t *word = slot_entry(cf->slot, block);
-
-    if (s->flags & CHUNK_RDONLY || block >= slot_backed(s, cf->slot))
-        return 0;
-    if (sum_intact(entry) && sum_state(entry) == SUM_NONE) {
-        if (all_zeros(c->scratch, n))
-            return 0;
-        if (!atomic_compare_exchange_strong(word, &entry, sum_restate(entry, SUM_DIRTY)))
-            return 0;
-    }
-    int r = sum_one(s, cf, block, c->scratch);
-    return r < 0 ? r : 0;
-}
-
 // fd reads past the cache, if the file system lets it.
 static int
 scrub_block(struct scrub *c, struct chunk_file *cf, int fd, uint32_t block, uint64_t size)
 {
     uint64_t id = atomic_load(&cf->id), at = (uint64_t)block * BLOCK;
     uint64_t len = at >= size ? 0 : size - at < BLOCK ? size - at : BLOCK;
+    int r;
 
     for (int i = 0; i < TRIES; i++) {
-        uint64_t entry = entry_load(c->s, cf->slot, block);
+        uint64_t entry = entry_load(c->s, cf, block);
         ssize_t n = io_pread_full(c->s, fd, c->scratch, BLOCK, at);
 
         if (n == -EIO)
             return tell_damage(c, id, block, len);
         if (n < 0)
             return (int)n;
-        if (!sum_intact(entry) || sum_state(entry) != SUM_VALID || cf->foreign) {
-            int r = scrub_unsummed(c, cf, block, entry, (size_t)n);
-
-            return r == -EIO ? tell_damage(c, id, block, len) : r;
-        }
-        if (sum_block(c->scratch, (size_t)n) == sum_crc(entry))
+        switch (block_judge(c->s, cf, block, entry, c->scratch, (size_t)n)) {
+        case BLOCK_RIGHT:
             return 0;
-        atomic_thread_fence(memory_order_seq_cst); // as in block_verify
-        if (!file_current(cf))
-            return -ESTALE;
-        if (entry_load(c->s, cf->slot, block) == entry)
+        case BLOCK_UNSUMMED:
+            if (c->s->flags & CHUNK_RDONLY || block >= slot_backed(c->s, cf->slot))
+                return 0;
+            r = sum_one(c->s, cf, block, c->scratch);
+            return r == -EIO ? tell_damage(c, id, block, len) : r < 0 ? r : 0;
+        case BLOCK_WRONG:
             return tell_damage(c, id, block, len);
+        case BLOCK_CHANGED:
+            if (!file_current(cf))
+                return -ESTALE;
+        }
     }
     return 0; // written all the time: its writer's sync will sum it
 }
@@ -129,7 +107,7 @@ scrub_prepare(struct scrub *c, struct chunk_file *cf, uint64_t size)
     if ((r = sums_forget_writers(s, cf)) < 0 || (r = direct_settle(s, cf)) < 0 ||
         (r = excl_enter(s, cf, true)) < 0)
         return r;
-    r = slot_back(s, cf->group, cf->slot, atomic_load(&cf->id), blocks < s->nblocks ? blocks : s->nblocks);
+    r = slot_back(s, cf, atomic_load(&cf->id), blocks < s->nblocks ? blocks : s->nblocks);
     excl_leave(s, cf);
     return r;
 }
@@ -149,7 +127,7 @@ scrub_file(struct scrub *c, struct chunk_file *cf)
         return r;
     for (uint32_t b = 0; b < c->s->nblocks && r == 0 && !c->stop; b++) {
         // Behind the end, a sum tells of data that was cut off by somebody else.
-        if ((uint64_t)b * BLOCK >= size && !entry_load(c->s, cf->slot, b))
+        if ((uint64_t)b * BLOCK >= size && !entry_load(c->s, cf, b))
             continue;
         if ((r = scrub_block(c, cf, own.fd, b, size)) == 0 && !c->stop)
             r = tell_progress(c, id, (uint64_t)b * BLOCK < size ? BLOCK : 0, false);
@@ -181,7 +159,8 @@ scrub_each(void *arg, uint64_t id)
     return r == -ENOENT ? 0 : r ? r : c->stop; // deleted meanwhile
 }
 
-// In group `no`, with its lock: slots that say they are used, and whose data file is not there.
+// In group `no`, with its lock: slots that say they are used, and whose data file is not there; and the sum
+// file itself, if there is no chunk.
 static int
 clean_slots(void *arg, uint64_t no)
 {
@@ -200,11 +179,12 @@ clean_slots(void *arg, uint64_t no)
         uint64_t id = no * GROUP_CHUNKS + i;
 
         store_name(name, NAME_DATA, id);
-        if (!(atomic_load(group_word(g, GROUP_USED)) >> i & 1) || io_exists(s, name) != 0)
+        if (slot_check(s, g, id) == -ENOENT || io_exists(s, name) != 0)
             continue;
         (void)slot_free(s, g, id);
         found = true;
     }
+    (void)slot_sweep(s, g);
     group_unlock(s, g);
 out:
     group_put(s, g);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "chunk/impl.h"
@@ -99,8 +100,9 @@ header_parse(struct chunk_store *s, const unsigned char *h, ssize_t n)
     if (get(h + 12, 4) != CHUNK_BLOCK_SIZE || !chunk_size_good(s->chunk_size))
         return -EBADMSG;
     s->nblocks = (uint32_t)(s->chunk_size / CHUNK_BLOCK_SIZE);
-    s->slot_size = ((SLOT_WORDS + (size_t)s->nblocks) * 8 + SUM_PAGE - 1) / SUM_PAGE * SUM_PAGE;
-    s->sums_size = SUM_PAGE + GROUP_CHUNKS * s->slot_size;
+    uint64_t more = s->nblocks > SLOT_ENTRIES ? s->nblocks - SLOT_ENTRIES : 0;
+    s->more_size = (more * 8 + SUM_PAGE - 1) / SUM_PAGE * SUM_PAGE;
+    s->sums_size = HEAD_SIZE + GROUP_CHUNKS * s->more_size;
     return 0;
 }
 
@@ -160,26 +162,50 @@ out:
     return r;
 }
 
-// A number of this boot: the first 16 digits of the kernel's random name for it.
-static uint64_t
-boot_number(void)
+// A number of this boot: the first 16 digits of the kernel's random name for it. Two processes of one boot
+// must have the same, and no two boots: so there is none without the kernel's.
+static int
+boot_number(uint64_t *boot)
 {
     char text[37];
-    uint64_t boot = 0;
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC), digits = 0;
-    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text);
 
-    if (fd >= 0)
-        close(fd);
+    if (fd < 0)
+        return errno == ENOENT || errno == EACCES ? -ENOSYS : -errno;
+    ssize_t n = read(fd, text, sizeof text);
+    close(fd);
+    *boot = 0;
     for (ssize_t i = 0; i < n && digits < 16; i++) {
         int c = text[i], d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 
         if (d >= 0) {
-            boot = boot << 4 | (uint64_t)d;
+            *boot = *boot << 4 | (uint64_t)d;
             digits++;
         }
     }
-    return boot ? boot : 1;
+    if (digits < 16)
+        return -ENOSYS;
+    if (*boot <= HOT_PENDING)
+        *boot = HOT_PENDING + 1;
+    return 0;
+}
+
+// Chunk files and sum files that are kept open: a part of what the process may have, so that the program
+// whose process it is does not run out of them.
+static void
+set_limits(struct chunk_store *s)
+{
+    struct rlimit rl;
+    uint64_t n = s->opt.max_open;
+
+    if (n == 0) {
+        n = getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur / 8 < CHUNK_MAX_OPEN_MOST ? rl.rlim_cur / 8
+                                                                                        : CHUNK_MAX_OPEN_MOST;
+        if (n < CHUNK_MAX_OPEN_DEFAULT)
+            n = CHUNK_MAX_OPEN_DEFAULT;
+    }
+    s->nfiles = (uint32_t)n;
+    s->max_idle = s->nfiles / 4 < 8 ? 8 : s->nfiles / 4;
 }
 
 // The page that a fork child finds wiped; without it (Linux before 4.14) each call asks for the pid.
@@ -331,12 +357,15 @@ chunk_store_open(const char *path, unsigned flags, const struct chunk_open_optio
     if (opt)
         s->opt = *opt;
     s->io = s->opt.io ? *s->opt.io : io_system;
-    s->nfiles = s->opt.max_open ? s->opt.max_open : CHUNK_MAX_OPEN_DEFAULT;
+    set_limits(s);
+    TAILQ_INIT(&s->idle);
     s->root.fd = s->gate.fd = -1;
     locks_init(s);
     if ((r = root_open(s, path)) < 0)
         goto out;
-    s->boot = boot_number();
+    // Read-only, a chunk of another boot is merely not verified; and this may be a system without /proc.
+    if ((r = boot_number(&s->boot)) < 0 && !(flags & CHUNK_RDONLY))
+        goto out;
     alive_make(s);
     if ((r = cache_init(s)) < 0)
         goto out;

@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 enum sum_state {
-    SUM_NONE = 0,   // never written (a hole), or the sum was lost: not verified
+    SUM_NONE = 0,   // never written (a hole): all zeros
     SUM_VALID = 1,  // the CRC is that of the block
     SUM_DIRTY = 2,  // written since: not verified
     SUM_DIRECT = 3, // may be being written behind the engine's back: not verified
@@ -37,6 +37,9 @@ unsigned sum_writers(uint64_t entry);
 uint32_t sum_gen(uint64_t entry);
 uint32_t sum_crc(uint64_t entry);
 
+// What a damaged entry must have been, if one of its bits is wrong and it then fits the block's content: its
+// CRC, or that it is all zeros.
+bool sum_mend(uint64_t entry, uint32_t crc, bool zeros, uint64_t *mended);
 // The entry when a writer enters (sum_writers(entry) < SUM_WRITERS_MAX), and when one leaves. A damaged entry
 // enters as a NONE.
 uint64_t sum_enter(uint64_t entry);
@@ -50,6 +53,9 @@ uint64_t sum_settle(uint64_t entry, uint32_t crc);
 // CRC-32C (RFC 3720, 12.1) of a block of which the first len bytes are given and the rest are zeros. len <=
 // CHUNK_BLOCK_SIZE.
 uint32_t sum_block(const void *data, size_t len);
+// The same, of what is copied from `from` to `to` on the way. The copy is what is summed.
+uint32_t sum_copy(void *to, const void *from, size_t len);
+bool sum_all_zeros(const void *data, size_t len);
 // The CRC register after n more zero bytes. n <= CHUNK_BLOCK_SIZE.
 uint32_t sum_zeros(uint32_t reg, size_t n);
 

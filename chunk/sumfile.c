@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sum files: one for GROUP_CHUNKS chunks with neighbouring ids, mapped by all processes. A page of head, then
-// a slot for each. One file for many chunks saves an inode, an open and a mapping for each small chunk.
+// Sum files: one for GROUP_CHUNKS chunks with neighbouring ids, mapped by all processes. A page of head, a
+// slot for each chunk (slot.c), and further back, for each, room for the entries of a large one. One file for
+// many chunks saves an inode, an open and a mapping for each small chunk, and a page for most.
 //
 // Always: a chunk whose data file has its name has a slot; the slot is made before that name and freed after
 // it is gone, under the group lock. A page of the map is stored to only after it got its disk space by pwrite
@@ -15,65 +16,20 @@
 #include "chunk/impl.h"
 
 #define LAYOUT ((uint64_t)CHUNK_FORMAT << 48 | CHUNK_BLOCK_SIZE)
-#define IDLE_GROUPS 8u
-
-static uint32_t
-words_check(const uint64_t *words, unsigned n)
-{
-    return sum_block(words, n * sizeof *words);
-}
-
-uint64_t
-version_pack(uint64_t version)
-{
-    return version | (uint64_t)(sum_block(&version, sizeof version) & 0xffff) << 48;
-}
-
-int
-version_unpack(uint64_t word, uint64_t *version)
-{
-    *version = word & CHUNK_VERSION_MAX;
-    return version_pack(*version) == word ? 0 : -EBADMSG;
-}
-
-static uint64_t
-slot_offset(const struct chunk_store *s, uint64_t id)
-{
-    return SUM_PAGE + id % GROUP_CHUNKS * s->slot_size;
-}
-
-word_t *
-group_slot(struct chunk_store *s, struct group *g, uint64_t id)
-{
-    return (word_t *)(void *)(g->map + slot_offset(s, id));
-}
-
-uint32_t
-slot_backed(const struct chunk_store *s, word_t *slot)
-{
-    uint64_t backed = atomic_load_explicit(&slot[SLOT_BACKED], memory_order_acquire);
-
-    return backed < s->nblocks ? (uint32_t)backed : s->nblocks;
-}
 
 int
 group_lock(struct chunk_store *s, struct group *g, uint64_t id)
 {
+    struct stat st;
     int r;
 
     pthread_mutex_lock(&s->group_mutex);
-    unsigned round = 0;
-    while ((r = io_lock(g->file.fd, F_WRLCK, 0, false)) == -EAGAIN && round < 30000)
-        io_nap(&round);
-    if (r == -EAGAIN) {
-        store_event(
-            s, CHUNK_EV_BLOCKED, id, 0, 0,
-            "a process that uses the store does not go on (is it stopped?); end it or let it continue");
-        r = -EBUSY;
+    r = owner_take(s, group_word(g, GROUP_OWNER), id, true, gate_deadline());
+    if (r) {
+        pthread_mutex_unlock(&s->group_mutex);
+        return r;
     }
-    if (r == 0 && atomic_load(group_word(g, GROUP_DEAD))) {
-        struct stat st;
-
+    if (atomic_load(group_word(g, GROUP_DEAD))) {
         if (fstat(g->file.fd, &st) != 0 || st.st_nlink == 0) {
             group_unlock(s, g);
             return -ESTALE;
@@ -81,16 +37,40 @@ group_lock(struct chunk_store *s, struct group *g, uint64_t id)
         // Who wanted to remove it was killed before he did.
         atomic_store(group_word(g, GROUP_DEAD), 0);
     }
-    if (r)
-        pthread_mutex_unlock(&s->group_mutex);
-    return r;
+    return 0;
 }
 
 void
 group_unlock(struct chunk_store *s, struct group *g)
 {
-    (void)io_lock(g->file.fd, F_UNLCK, 0, false);
+    owner_drop(s, group_word(g, GROUP_OWNER));
     pthread_mutex_unlock(&s->group_mutex);
+}
+
+// After a write-back that failed, the kernel takes the pages for clean. Storing to them makes them due again,
+// so that the next flush, whoever asks for it and for whichever chunk, does not succeed without them.
+static void
+make_due(struct chunk_store *s, void *arg)
+{
+    struct group *g = arg;
+
+    for (size_t at = 0; at < HEAD_SIZE; at += SUM_PAGE)
+        (void)atomic_fetch_or((word_t *)(void *)(g->map + at), 0);
+    for (uint64_t i = 0; i < GROUP_CHUNKS; i++) {
+        struct chunk_file cf;
+
+        slot_find(s, g, i, &cf);
+        if (!atomic_load(&cf.slot[SLOT_MAGIC]) || slot_backed(s, cf.slot) <= SLOT_ENTRIES)
+            continue;
+        for (size_t at = 0; at < s->more_size; at += SUM_PAGE)
+            (void)atomic_fetch_or(cf.more + at / 8, 0);
+    }
+}
+
+int
+group_flush(struct chunk_store *s, struct group *g)
+{
+    return io_flush(s, &g->flush, g->file.fd, make_due, g);
 }
 
 static void
@@ -100,56 +80,90 @@ head_make(const struct chunk_store *s, uint64_t no, uint64_t head[GROUP_WORDS])
     head[GROUP_MAGIC] = GROUP_MAGIC_VALUE;
     head[GROUP_NO] = no;
     head[GROUP_LAYOUT] = LAYOUT;
-    head[GROUP_SLOT_SIZE] = s->slot_size;
-    head[GROUP_CHECK] = words_check(head, GROUP_CHECK);
+    head[GROUP_BLOCKS] = s->nblocks;
+    head[GROUP_CHECK] = sum_block(head, GROUP_CHECK * sizeof *head);
 }
 
-// 0: the head is right; -EBADMSG: it is not; -EPROTONOSUPPORT: of a newer format.
+// 0: the head is right; -EBADMSG: it is not; -EPROTONOSUPPORT: of a newer format. All that is used through
+// the map is read here. *boot: in which the disk space was last looked after.
 static int
-head_check(struct chunk_store *s, int fd, uint64_t no, const struct stat *st)
+head_check(struct chunk_store *s, int fd, uint64_t no, const struct stat *st, uint64_t *boot)
 {
-    uint64_t head[GROUP_WORDS], want[GROUP_WORDS];
-    ssize_t n = io_pread_full(s, fd, head, sizeof head, 0);
+    uint64_t *head = store_scratch(s), want[GROUP_WORDS];
+    int r = -EBADMSG;
 
+    *boot = 0;
+    if (!head)
+        return -ENOMEM;
+    ssize_t n = io_pread_full(s, fd, head, HEAD_SIZE, 0);
     if (n < 0)
-        return (int)n;
-    if (n < (ssize_t)sizeof head || head[GROUP_MAGIC] != GROUP_MAGIC_VALUE ||
-        head[GROUP_CHECK] != words_check(head, GROUP_CHECK))
-        return -EBADMSG;
-    if (head[GROUP_LAYOUT] >> 48 > CHUNK_FORMAT)
-        return -EPROTONOSUPPORT;
+        r = (int)n;
+    if (n < (ssize_t)HEAD_SIZE || head[GROUP_MAGIC] != GROUP_MAGIC_VALUE ||
+        head[GROUP_CHECK] != sum_block(head, GROUP_CHECK * sizeof *head))
+        goto out;
+    *boot = head[GROUP_BOOT];
     head_make(s, no, want);
-    return memcmp(head, want, GROUP_CHECK * sizeof *head) == 0 && (uint64_t)st->st_size >= s->sums_size
-               ? 0
-               : -EBADMSG;
+    if (head[GROUP_LAYOUT] >> 48 > CHUNK_FORMAT)
+        r = -EPROTONOSUPPORT;
+    else if (memcmp(head, want, (GROUP_CHECK + 1) * sizeof *head) == 0 &&
+             (uint64_t)st->st_size >= s->sums_size)
+        r = 0;
+out:
+    store_unscratch(s, head);
+    return r;
 }
 
-// Which of the group's chunks there are, by their data files.
-static uint64_t
-used_by_name(struct chunk_store *s, uint64_t no)
+bool
+group_used(struct chunk_store *s, uint64_t no)
 {
     char name[NAME_SIZE];
-    uint64_t used = 0;
 
     for (unsigned i = 0; i < GROUP_CHUNKS; i++) {
         store_name(name, NAME_DATA, no * GROUP_CHUNKS + i);
         if (io_exists(s, name) != 0) // when in doubt it is there
-            used |= 1ull << i;
+            return true;
     }
-    return used;
+    return false;
 }
 
-// Write the head of a new sum file, or of one whose head is damaged. Several processes may come here at once.
+// Write the words of the head that don't change, and see to it that all of what is always used has its disk
+// space.
 static int
-head_write(struct chunk_store *s, int fd, uint64_t no)
+head_write(struct chunk_store *s, int fd, uint64_t no, bool fresh)
 {
+    static const char zeros[HEAD_SIZE];
     uint64_t head[GROUP_WORDS];
+    int r = 0, error;
+
+    // Set first, so that no process ever maps what it does not have.
+    if ((r = io_ftruncate(s, fd, s->sums_size)) < 0)
+        return r;
+    if (fresh)
+        r = io_pwrite_full(s, fd, zeros, sizeof zeros, 0, &error) == (ssize_t)sizeof zeros ? 0 : error;
+    else if ((r = io_fallocate(s, fd, FALLOC_FL_KEEP_SIZE, 0, HEAD_SIZE)) == -EOPNOTSUPP)
+        r = 0;
+    if (r)
+        return r;
+    head_make(s, no, head);
+    head[GROUP_BOOT] = s->boot;
+    store_step(s, "group-head");
+    if (fresh)
+        return io_pwrite_full(s, fd, head, sizeof head, 0, &error) == (ssize_t)sizeof head ? 0 : error;
+    size_t constant = (GROUP_CHECK + 1) * sizeof *head;
+    return io_pwrite_full(s, fd, head, constant, 0, &error) == (ssize_t)constant ? 0 : error;
+}
+
+// The head is new, damaged, or not looked after in this boot. Several processes may come here at once.
+static int
+head_mend(struct chunk_store *s, int fd, uint64_t no)
+{
+    uint64_t boot;
     struct stat st;
     unsigned round = 0;
-    int r, error;
+    int r;
 
     pthread_mutex_lock(&s->group_mutex);
-    while ((r = io_lock(fd, F_WRLCK, 0, false)) == -EAGAIN && round < 30000)
+    while ((r = io_lock(fd, F_WRLCK, 0)) == -EAGAIN && round < 30000)
         io_nap(&round);
     if (r)
         goto out;
@@ -157,24 +171,24 @@ head_write(struct chunk_store *s, int fd, uint64_t no)
         r = -errno;
         goto out_lock;
     }
-    if ((r = head_check(s, fd, no, &st)) != -EBADMSG)
-        goto out_lock; // another was first
-    bool fresh = st.st_size == 0;
-    if ((uint64_t)st.st_size < s->sums_size && (r = io_ftruncate(s, fd, s->sums_size)) < 0)
-        goto out_lock;
-    head_make(s, no, head);
-    if (!fresh)
-        head[GROUP_USED] = used_by_name(s, no);
-    store_step(s, "group-head");
-    r = io_pwrite_full(s, fd, head, sizeof head, 0, &error) == (ssize_t)sizeof head ? 0 : error;
-    if (r == 0 && !fresh && head[GROUP_USED])
-        store_event(s, CHUNK_EV_SUM_LOST, 0, 0, 0,
-                    "the head of a sum file was damaged or cut off and was written again; scrub the store");
+    r = head_check(s, fd, no, &st, &boot);
+    if (r == 0 && boot != s->boot) {
+        // After a crash of the machine, pages of it may have stayed without disk space.
+        r = io_fallocate(s, fd, FALLOC_FL_KEEP_SIZE, 0, HEAD_SIZE);
+        r = r == -EOPNOTSUPP ? 0 : r;
+    } else if (r == -EBADMSG) {
+        bool fresh = st.st_size == 0, told = !fresh && group_used(s, no);
+
+        r = head_write(s, fd, no, fresh);
+        if (r == 0 && told)
+            store_event(s, CHUNK_EV_REPAIRED, no * GROUP_CHUNKS, 0, 0,
+                        "the head of a sum file was damaged or cut off and was written again");
+    }
 out_lock:
-    (void)io_lock(fd, F_UNLCK, 0, false);
+    (void)io_lock(fd, F_UNLCK, 0);
 out:
     pthread_mutex_unlock(&s->group_mutex);
-    return r;
+    return r == -EAGAIN ? -EBUSY : r;
 }
 
 static int
@@ -206,8 +220,13 @@ map_nothing(struct chunk_store *s, struct group *g)
         return -errno;
     g->map = map;
     g->lost = true;
-    for (unsigned i = 0; i < GROUP_CHUNKS; i++)
-        atomic_store(group_slot(s, g, i) + SLOT_SEQ, 2);
+    for (unsigned i = 0; i < GROUP_CHUNKS; i++) {
+        struct chunk_file cf;
+
+        slot_find(s, g, i, &cf);
+        atomic_store(&cf.slot[SLOT_SEQ], 2);
+        atomic_store(&cf.slot[SLOT_HOT], s->boot);
+    }
     return 0;
 }
 
@@ -216,6 +235,7 @@ static int
 group_open(struct chunk_store *s, uint64_t no, bool create, struct group *g)
 {
     bool ro = s->flags & CHUNK_RDONLY;
+    uint64_t boot;
     struct stat st;
     int r, fd = open_sums(s, no, create && !ro);
 
@@ -224,13 +244,14 @@ group_open(struct chunk_store *s, uint64_t no, bool create, struct group *g)
     if (fd < 0)
         return fd;
     g->file = io_own(fd);
-    r = fstat(fd, &st) == 0 ? head_check(s, fd, no, &st) : -errno;
+    r = fstat(fd, &st) == 0 ? head_check(s, fd, no, &st, &boot) : -errno;
     if (r == -EBADMSG && ro) {
         io_disown(&g->file);
         return map_nothing(s, g);
     }
-    if (r == -EBADMSG)
-        r = head_write(s, fd, no);
+    bool mend = !ro && (r == -EBADMSG || (r == 0 && boot != s->boot));
+    if (mend)
+        r = head_mend(s, fd, no);
     if (r)
         goto out;
     void *map = mmap(NULL, s->sums_size, ro ? PROT_READ : PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -239,19 +260,57 @@ group_open(struct chunk_store *s, uint64_t no, bool create, struct group *g)
         goto out;
     }
     g->map = map;
+    if (mend)
+        atomic_store(group_word(g, GROUP_BOOT), s->boot);
 out:
     if (r)
         io_disown(&g->file);
     return r;
 }
 
-void
+static void
 group_close(struct chunk_store *s, struct group *g)
 {
     if (g->map)
         munmap(g->map, s->sums_size);
     io_disown(&g->file);
+    pthread_mutex_destroy(&g->flush.mutex);
     free(g);
+}
+
+static struct group **
+bucket_of(struct chunk_store *s, uint64_t no)
+{
+    return &s->groups[no % GROUP_BUCKETS];
+}
+
+static bool
+group_dead(struct group *g)
+{
+    return !g->lost && atomic_load(group_word(g, GROUP_DEAD));
+}
+
+// One more who uses it. store->lock.
+static void
+hold(struct chunk_store *s, struct group *g)
+{
+    if (g->refs++ == 0) {
+        TAILQ_REMOVE(&s->idle, g, idle);
+        s->nidle--;
+    }
+}
+
+// Off the list of those nobody uses, to be closed. store->lock.
+static void
+unlist(struct chunk_store *s, struct group *g)
+{
+    struct group **p = bucket_of(s, g->no);
+
+    while (*p != g)
+        p = &(*p)->next;
+    *p = g->next;
+    TAILQ_REMOVE(&s->idle, g, idle);
+    s->nidle--;
 }
 
 int
@@ -261,12 +320,10 @@ group_get(struct chunk_store *s, uint64_t no, bool create, struct group **out)
     int r;
 
     pthread_mutex_lock(&s->lock);
-    for (g = s->groups; g; g = g->next) {
-        if (g->no == no && (g->lost || !atomic_load(group_word(g, GROUP_DEAD)))) {
-            g->refs++;
-            break;
-        }
-    }
+    for (g = *bucket_of(s, no); g && (g->no != no || group_dead(g));)
+        g = g->next;
+    if (g)
+        hold(s, g);
     pthread_mutex_unlock(&s->lock);
     if (g) {
         *out = g;
@@ -278,20 +335,21 @@ group_get(struct chunk_store *s, uint64_t no, bool create, struct group **out)
     g->no = no;
     g->file.fd = -1;
     g->refs = 1;
+    pthread_mutex_init(&g->flush.mutex, NULL);
     if ((r = group_open(s, no, create, g)) < 0) {
-        free(g);
+        group_close(s, g);
         return r;
     }
     pthread_mutex_lock(&s->lock);
-    for (other = s->groups; other; other = other->next)
+    for (other = *bucket_of(s, no); other; other = other->next)
         if (other->no == no && !other->lost && other->file.ino == g->file.ino &&
             other->file.dev == g->file.dev)
             break;
     if (other) {
-        other->refs++;
+        hold(s, other);
     } else {
-        g->next = s->groups;
-        s->groups = g;
+        g->next = *bucket_of(s, no);
+        *bucket_of(s, no) = g;
     }
     pthread_mutex_unlock(&s->lock);
     if (other) {
@@ -305,154 +363,52 @@ group_get(struct chunk_store *s, uint64_t no, bool create, struct group **out)
 void
 group_put(struct chunk_store *s, struct group *g)
 {
-    unsigned idle = 0;
     struct group *gone = NULL;
 
     pthread_mutex_lock(&s->lock);
-    g->refs--;
-    for (struct group **p = &s->groups; *p;) {
-        struct group *it = *p;
-        bool dead = !it->lost && atomic_load(group_word(it, GROUP_DEAD));
-
-        if (it->refs == 0 && (dead || ++idle > IDLE_GROUPS)) {
-            *p = it->next;
-            it->next = gone;
-            gone = it;
-        } else {
-            p = &it->next;
-        }
+    if (--g->refs == 0) {
+        TAILQ_INSERT_TAIL(&s->idle, g, idle);
+        if (++s->nidle > s->max_idle)
+            gone = TAILQ_FIRST(&s->idle);
+        else if (group_dead(g))
+            gone = g;
+        if (gone)
+            unlist(s, gone);
     }
     pthread_mutex_unlock(&s->lock);
-    while (gone) {
-        struct group *next = gone->next;
-
+    if (gone)
         group_close(s, gone);
-        gone = next;
+}
+
+bool
+group_shrink(struct chunk_store *s)
+{
+    struct group *g;
+    bool any = false;
+
+    for (;;) {
+        pthread_mutex_lock(&s->lock);
+        if ((g = TAILQ_FIRST(&s->idle)) != NULL)
+            unlist(s, g);
+        pthread_mutex_unlock(&s->lock);
+        if (!g)
+            return any;
+        group_close(s, g);
+        any = true;
     }
 }
 
-int
-slot_make(struct chunk_store *s, struct group *g, uint64_t id, uint64_t version, uint64_t flags)
+void
+group_close_all(struct chunk_store *s)
 {
-    uint64_t page[SUM_PAGE / 8] = {0}, off = slot_offset(s, id), bit = 1ull << id % GROUP_CHUNKS;
-    int error;
+    for (unsigned i = 0; i < GROUP_BUCKETS; i++) {
+        while (s->groups[i]) {
+            struct group *next = s->groups[i]->next;
 
-    atomic_fetch_or(group_word(g, GROUP_USED), bit);
-    store_step(s, "slot-used");
-    page[SLOT_MAGIC] = SLOT_MAGIC_VALUE;
-    page[SLOT_ID] = id;
-    page[SLOT_LAYOUT] = LAYOUT;
-    page[SLOT_CHECK] = words_check(page, SLOT_CHECK);
-    page[SLOT_VERSION] = version_pack(version);
-    page[SLOT_SEQ] = 2;
-    page[SLOT_HOT] = s->boot;
-    page[SLOT_FLAGS] = flags;
-    page[SLOT_BACKED] = FIRST_PAGE_ENTRIES < s->nblocks ? FIRST_PAGE_ENTRIES : s->nblocks;
-    page[SLOT_WRITES] = SLOT_WRITES_SOME;
-    if (io_pwrite_full(s, g->file.fd, page, sizeof page, off, &error) != (ssize_t)sizeof page)
-        return error;
-    store_step(s, "slot-made");
-    return 0;
-}
-
-// Read pages of a slot that are about to be used through the map, so that one that the disk can't give is
-// known here, where it is an error code and not a signal.
-static int
-touch_pages(struct chunk_store *s, struct group *g, uint64_t id)
-{
-    char buf[SUM_PAGE];
-
-    for (size_t at = SUM_PAGE; at < s->slot_size; at += SUM_PAGE) {
-        ssize_t n = io_pread_full(s, g->file.fd, buf, sizeof buf, slot_offset(s, id) + at);
-
-        if (n < (ssize_t)sizeof buf)
-            return n < 0 ? (int)n : -EBADMSG;
+            group_close(s, s->groups[i]);
+            s->groups[i] = next;
+        }
     }
-    return 0;
-}
-
-int
-slot_check(struct chunk_store *s, struct group *g, uint64_t id)
-{
-    uint64_t head[SLOT_WORDS], version;
-    ssize_t n;
-
-    if (g->lost)
-        return 0;
-    if ((n = io_pread_full(s, g->file.fd, head, sizeof head, slot_offset(s, id))) < 0)
-        return (int)n;
-    if (n < (ssize_t)sizeof head)
-        return -EBADMSG;
-    if (head[SLOT_MAGIC] == 0 && head[SLOT_ID] == 0)
-        return -ENOENT;
-    if (head[SLOT_MAGIC] != SLOT_MAGIC_VALUE || head[SLOT_CHECK] != words_check(head, SLOT_CHECK) ||
-        head[SLOT_ID] != id)
-        return -EBADMSG;
-    if (head[SLOT_LAYOUT] >> 48 > CHUNK_FORMAT)
-        return -EPROTONOSUPPORT;
-    if (head[SLOT_LAYOUT] != LAYOUT || version_unpack(head[SLOT_VERSION], &version) != 0)
-        return -EBADMSG;
-    return head[SLOT_BACKED] > FIRST_PAGE_ENTRIES ? touch_pages(s, g, id) : 0;
-}
-
-// Give the disk space of slots without a chunk back.
-static void
-punch_free(struct chunk_store *s, struct group *g, uint64_t used)
-{
-    for (unsigned i = 0, n; i < GROUP_CHUNKS; i += n) {
-        for (n = 0; i + n < GROUP_CHUNKS && !(used >> (i + n) & 1); n++)
-            ;
-        // Without holes in the file system, the slots keep their space until the group goes.
-        if (n)
-            (void)io_fallocate(s, g->file.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, slot_offset(s, i),
-                               n * s->slot_size);
-        else
-            n = 1;
-    }
-}
-
-int
-slot_free(struct chunk_store *s, struct group *g, uint64_t id)
-{
-    uint64_t bit = 1ull << id % GROUP_CHUNKS, used = atomic_load(group_word(g, GROUP_USED)) & ~bit;
-    char name[NAME_SIZE];
-    word_t *slot = group_slot(s, g, id);
-
-    if (atomic_load(&slot[SLOT_ID]) == id) {
-        // First the seq, so that who has the chunk open looks for its name again, and does not find it.
-        atomic_fetch_add(&slot[SLOT_SEQ], 2);
-        atomic_store(&slot[SLOT_BARRIER], 0);
-        atomic_store(&slot[SLOT_MAGIC], 0);
-        atomic_store(&slot[SLOT_ID], 0);
-    }
-    store_step(s, "slot-cleared");
-    if (used == 0) {
-        // The last of its group: the file goes as a whole.
-        atomic_store(group_word(g, GROUP_DEAD), 1);
-        store_step(s, "group-dead");
-        store_name(name, NAME_SUMS, id);
-        return io_unlink(s, name);
-    }
-    atomic_store(group_word(g, GROUP_USED), used);
-    // Not for each: making a hole costs more than all the rest of deleting a chunk.
-    if (__builtin_popcountll(used) % 8 == 0)
-        punch_free(s, g, used);
-    return 0;
-}
-
-int
-slot_back(struct chunk_store *s, struct group *g, word_t *slot, uint64_t id, uint32_t nblocks)
-{
-    static const char zeros[SUM_PAGE];
-    int error;
-
-    if (nblocks <= slot_backed(s, slot))
-        return 0;
-    // Written, and not reserved: what an earlier chunk that did not come to be left here must go.
-    for (size_t at = SUM_PAGE; at < s->slot_size; at += SUM_PAGE)
-        if (io_pwrite_full(s, g->file.fd, zeros, sizeof zeros, slot_offset(s, id) + at, &error) !=
-            (ssize_t)sizeof zeros)
-            return error;
-    atomic_store_explicit(&slot[SLOT_BACKED], s->nblocks, memory_order_release);
-    return 0;
+    TAILQ_INIT(&s->idle);
+    s->nidle = 0;
 }

@@ -2,6 +2,7 @@
 // Bringing sums up to date, and data and sums to the disk; and what is left to do after a crash of the
 // machine.
 #include <errno.h>
+#include <unistd.h>
 
 #include "chunk/impl.h"
 
@@ -10,21 +11,18 @@
 int
 sum_one(struct chunk_store *s, struct chunk_file *cf, uint32_t block, void *scratch)
 {
-    word_t *word = slot_entry(cf->slot, block);
+    word_t *word = entry_word(cf, block);
     uint64_t entry = atomic_load(word);
 
-    if (sum_intact(entry) && (sum_state(entry) != SUM_DIRTY || sum_writers(entry)))
+    // A damaged entry stays, and with it the doubt in the block.
+    if (!sum_intact(entry) || sum_state(entry) != SUM_DIRTY || sum_writers(entry))
         return 0;
-    if (!sum_intact(entry)) {
-        uint64_t due = sum_pack(SUM_DIRTY, 0, sum_gen(entry) + 1, 0);
-
-        if (!atomic_compare_exchange_strong(word, &entry, due))
-            return 0;
-        entry = due;
-    }
     ssize_t n = io_pread_full(s, cf->file.fd, scratch, BLOCK, (uint64_t)block * BLOCK);
     if (n < 0)
         return (int)n;
+    // A writer who gave the chunk another file (clone_break) did it before the entry had this value.
+    if (!file_current(cf))
+        return -ESTALE;
     // Nobody was in, and nobody came in: else the generation is another, and the exchange fails.
     uint64_t settled = sum_settle(entry, sum_block(scratch, (size_t)n));
     store_step(s, "summed");
@@ -49,14 +47,14 @@ sum_all(struct chunk_store *s, struct chunk_file *cf, struct left *left)
 
     *left = (struct left){false, false};
     for (uint32_t b = 0; b < backed && r >= 0; b++) {
-        uint64_t entry = atomic_load_explicit(slot_entry(cf->slot, b), memory_order_relaxed);
+        uint64_t entry = atomic_load_explicit(entry_word(cf, b), memory_order_relaxed);
 
-        if (sum_intact(entry)) {
-            left->writers |= sum_writers(entry) > 0;
-            left->direct |= sum_state(entry) == SUM_DIRECT;
-            if (sum_state(entry) != SUM_DIRTY || sum_writers(entry))
-                continue;
-        }
+        if (!sum_intact(entry))
+            continue;
+        left->writers |= sum_writers(entry) > 0;
+        left->direct |= sum_state(entry) == SUM_DIRECT;
+        if (sum_state(entry) != SUM_DIRTY || sum_writers(entry))
+            continue;
         if (!scratch && (scratch = store_scratch(s)) == NULL)
             r = -ENOMEM;
         else
@@ -73,10 +71,10 @@ forget_writers(struct chunk_store *s, struct chunk_file *cf)
     uint32_t backed = slot_backed(s, cf->slot);
 
     for (uint32_t b = 0; b < backed; b++) {
-        uint64_t entry = atomic_load(slot_entry(cf->slot, b));
+        uint64_t entry = atomic_load(entry_word(cf, b));
 
         if (sum_intact(entry) && sum_writers(entry))
-            (void)atomic_compare_exchange_strong(slot_entry(cf->slot, b), &entry,
+            (void)atomic_compare_exchange_strong(entry_word(cf, b), &entry,
                                                  sum_restate(entry, sum_state(entry)));
     }
 }
@@ -131,6 +129,50 @@ sync_names(struct chunk_store *s, struct chunk_file *cf)
     return r;
 }
 
+static void
+data_failed(struct chunk_store *s, void *arg)
+{
+    struct chunk_file *cf = arg;
+
+    atomic_fetch_or(&cf->slot[SLOT_FLAGS], SLOT_FAILED);
+}
+
+// The disk refused data of the chunk at some time; the kernel took the pages for clean then, and will not try
+// again. They are still there, or what the disk has differs from the sums: so all that verifies is written
+// anew.
+static int
+write_again(struct chunk_store *s, struct chunk_file *cf)
+{
+    uint64_t size, done = 0;
+    void *scratch = store_scratch(s);
+    int r = scratch ? excl_enter(s, cf, true) : -ENOMEM, error;
+
+    if (r) {
+        store_unscratch(s, scratch);
+        return r;
+    }
+    // Who writes through a descriptor would lose what he writes meanwhile.
+    if ((r = direct_live(cf)) != 0 || (r = file_size(cf, &size)) < 0)
+        r = r < 0 ? r : -EIO;
+    while (r == 0 && done < size) {
+        off_t data = lseek(cf->file.fd, (off_t)done, SEEK_DATA);
+        if (data < 0)
+            break;
+        uint32_t block = (uint32_t)((uint64_t)data / BLOCK);
+        ssize_t n = block_verify(s, cf, block, scratch);
+
+        done = (uint64_t)block * BLOCK;
+        if (n < 0 || io_pwrite_full(s, cf->file.fd, scratch, (size_t)n, done, &error) != n)
+            r = n < 0 ? (int)n : error;
+        done += BLOCK;
+    }
+    if (r == 0)
+        atomic_fetch_and(&cf->slot[SLOT_FLAGS], ~(uint64_t)SLOT_FAILED);
+    store_unscratch(s, scratch);
+    excl_leave(s, cf);
+    return r;
+}
+
 static int
 sync_pinned(struct chunk_store *s, struct chunk_file *cf)
 {
@@ -144,7 +186,7 @@ sync_pinned(struct chunk_store *s, struct chunk_file *cf)
         return cf->seq & 1 ? gate_pass(s, cf) : -ESTALE;
     // Nothing was changed since a sync that succeeded.
     if (atomic_load(&cf->slot[SLOT_WRITES]) == SLOT_WRITES_NONE &&
-        !(atomic_load(&cf->slot[SLOT_FLAGS]) & SLOT_NAME_NEW))
+        !(atomic_load(&cf->slot[SLOT_FLAGS]) & (SLOT_NAME_NEW | SLOT_FAILED)))
         return 0;
     atomic_store(&cf->slot[SLOT_WRITES], mark);
     atomic_thread_fence(memory_order_seq_cst); // pairs with write_note
@@ -152,10 +194,17 @@ sync_pinned(struct chunk_store *s, struct chunk_file *cf)
         goto out;
     store_step(s, "sync-summed");
     // Data before sums: sums that are on disk alone would call the old data damaged.
-    if ((r = io_fdatasync(s, cf->file.fd)) < 0)
+    if (atomic_load(&cf->slot[SLOT_FLAGS]) & SLOT_FAILED && (r = write_again(s, cf)) < 0)
         goto out;
+    if ((r = io_flush(s, &cf->flush, cf->file.fd, data_failed, cf)) < 0)
+        goto out;
+    // Another was told of a failure, in this process or elsewhere, which may have been of this caller's data.
+    if (atomic_load(&cf->slot[SLOT_FLAGS]) & SLOT_FAILED) {
+        r = -EIO;
+        goto out;
+    }
     store_step(s, "sync-data");
-    if ((r = io_fdatasync(s, cf->group->file.fd)) < 0 || (r = sync_names(s, cf)) < 0)
+    if ((r = group_flush(s, cf->group)) < 0 || (r = sync_names(s, cf)) < 0)
         goto out;
     store_step(s, "sync-done");
     if (!file_current(cf))
@@ -194,7 +243,7 @@ settled(struct chunk_store *s, struct chunk_file *cf)
     if (atomic_load(&cf->slot[SLOT_WRITES]) != SLOT_WRITES_NONE)
         return false;
     for (uint32_t b = 0; b < backed; b++) {
-        uint64_t entry = atomic_load_explicit(slot_entry(cf->slot, b), memory_order_relaxed);
+        uint64_t entry = atomic_load_explicit(entry_word(cf, b), memory_order_relaxed);
 
         if (!sum_intact(entry) || sum_writers(entry) || sum_state(entry) >= SUM_DIRTY)
             return false;
@@ -222,27 +271,50 @@ sums_tidy(struct chunk_store *s, struct chunk_file *cf)
 
 // The machine stopped while the chunk was being written. Of a block that does not fit its sum it can't be
 // known whether a write of that time reached the disk before its DIRTY did, or the disk damaged it: the first
-// is what happens, so the new content stands, and is told.
+// is what happens, so the new content stands, and is told. 1: the entry was changed.
 static int
 recover_block(struct chunk_store *s, struct chunk_file *cf, uint32_t block, void *scratch)
 {
-    word_t *word = slot_entry(cf->slot, block);
+    word_t *word = entry_word(cf, block);
     uint64_t entry = atomic_load(word);
     ssize_t n = io_pread_full(s, cf->file.fd, scratch, BLOCK, (uint64_t)block * BLOCK);
 
     if (n < 0)
         return n == -EIO ? 0 : (int)n; // one unreadable block is no reason to refuse the others
+    bool zeros = sum_all_zeros(scratch, (size_t)n), intact = sum_intact(entry);
     uint32_t crc = sum_block(scratch, (size_t)n);
-    if (sum_intact(entry) && sum_state(entry) == SUM_VALID && sum_crc(entry) == crc)
+    if (intact &&
+        (sum_state(entry) == SUM_VALID ? sum_crc(entry) == crc : sum_state(entry) == SUM_NONE && zeros))
         return 0;
-    if (sum_intact(entry) && sum_state(entry) == SUM_NONE && n == 0)
-        return 0;
-    if (sum_intact(entry) && sum_state(entry) == SUM_VALID)
+    if (!intact)
+        store_event(
+            s, CHUNK_EV_SUM_LOST, atomic_load(&cf->id), (uint64_t)block * BLOCK, (uint64_t)n,
+            "the sum of a block is damaged, and the machine stopped while the chunk was being written; what "
+            "the block now holds was taken as written; compare it with a copy");
+    else if (sum_state(entry) == SUM_VALID)
         store_event(s, CHUNK_EV_UNSURE, atomic_load(&cf->id), (uint64_t)block * BLOCK, (uint64_t)n,
                     "the machine stopped while this chunk was being written; what this block now holds was "
                     "taken as written");
     atomic_store(word, sum_settle(sum_restate(entry, SUM_DIRTY), crc));
-    return 0;
+    return 1;
+}
+
+// All blocks, and what is said of blocks behind the end. Chunk exclusive.
+static int
+recover_blocks(struct chunk_store *s, struct chunk_file *cf, uint32_t blocks, void *scratch)
+{
+    uint32_t backed = slot_backed(s, cf->slot);
+    int r = 0, changed = 0;
+
+    for (uint32_t b = 0; b < blocks && r >= 0; b++)
+        changed |= r = recover_block(s, cf, b, scratch);
+    for (uint32_t b = blocks; b < backed && r >= 0; b++) {
+        if (atomic_load(entry_word(cf, b)) == 0)
+            continue;
+        atomic_store(entry_word(cf, b), 0);
+        changed = 1;
+    }
+    return r < 0 ? r : changed;
 }
 
 int
@@ -262,20 +334,18 @@ sums_recover(struct chunk_store *s, struct chunk_file *cf)
     uint64_t blocks = (size + BLOCK - 1) / BLOCK;
     if (blocks > s->nblocks)
         blocks = s->nblocks;
-    if ((r = slot_back(s, cf->group, cf->slot, atomic_load(&cf->id), (uint32_t)blocks)) < 0)
+    if ((r = slot_back(s, cf, atomic_load(&cf->id), (uint32_t)blocks)) < 0)
         goto out;
-    uint32_t backed = slot_backed(s, cf->slot);
     if ((scratch = store_scratch(s)) == NULL) {
         r = -ENOMEM;
         goto out;
     }
-    for (uint32_t b = 0; b < blocks && r == 0; b++)
-        r = recover_block(s, cf, b, scratch);
-    for (uint32_t b = (uint32_t)blocks; b < backed && r == 0; b++)
-        if (atomic_load(slot_entry(cf->slot, b)))
-            atomic_store(slot_entry(cf->slot, b), 0);
+    r = recover_blocks(s, cf, (uint32_t)blocks, scratch);
     store_step(s, "recovered");
-    if (r == 0 && (r = io_fdatasync(s, cf->file.fd)) == 0 && (r = io_fdatasync(s, cf->group->file.fd)) == 0)
+    // The usual case after a regular reboot is that all fits. Then nothing need be flushed.
+    if (r > 0)
+        r = group_flush(s, cf->group);
+    if (r == 0)
         atomic_store(&cf->slot[SLOT_HOT], 0);
 out:
     store_unscratch(s, scratch);

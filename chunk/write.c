@@ -20,10 +20,11 @@ struct piece {
     uint32_t first;
     unsigned count;
     uint64_t entered[PIECE_BLOCKS]; // the entries as they were on entering
+    uint32_t crc[PIECE_BLOCKS];     // of what is written to a block from its start on, and then zeros
     unsigned nentered;
 };
 
-bool
+static bool
 write_ready(struct chunk_store *s, struct chunk_file *cf, uint32_t nblocks)
 {
     return file_current(cf) && !(atomic_load(&cf->slot[SLOT_FLAGS]) & SLOT_SHARED) &&
@@ -31,26 +32,37 @@ write_ready(struct chunk_store *s, struct chunk_file *cf, uint32_t nblocks)
 }
 
 int
-write_prepare(struct chunk_store *s, struct chunk_file *cf, uint32_t nblocks)
+write_heat(struct chunk_store *s, struct chunk_file *cf)
 {
     int r;
 
-    if (atomic_load(&cf->slot[SLOT_FLAGS]) & SLOT_SHARED && (r = clone_break(s, cf, s->chunk_size)) != 0)
+    if (atomic_load(&cf->slot[SLOT_HOT]) == s->boot)
+        return 0;
+    // On disk before any data or entry changes: else a crash of the machine could leave new data beside a sum
+    // that looks settled. Only then the boot's own number, on which others rely: who does this may be killed
+    // between.
+    atomic_store(&cf->slot[SLOT_HOT], HOT_PENDING);
+    store_step(s, "hot-pending");
+    if ((r = group_flush(s, cf->group)) < 0) {
+        atomic_store(&cf->slot[SLOT_HOT], 0);
         return r;
-    if (atomic_load(&cf->slot[SLOT_HOT]) != s->boot) {
-        // On disk before any data: else a crash of the machine could leave new data beside a sum that looks
-        // settled.
-        atomic_store(&cf->slot[SLOT_HOT], s->boot);
-        if ((r = io_fdatasync(s, cf->group->file.fd)) < 0) {
-            atomic_store(&cf->slot[SLOT_HOT], 0);
-            return r;
-        }
-        store_step(s, "hot");
     }
-    return slot_back(s, cf->group, cf->slot, atomic_load(&cf->id), nblocks);
+    atomic_store(&cf->slot[SLOT_HOT], s->boot);
+    store_step(s, "hot");
+    return 0;
 }
 
 int
+write_prepare(struct chunk_store *s, struct chunk_file *cf, uint32_t nblocks)
+{
+    int r = write_heat(s, cf);
+
+    if (r == 0 && atomic_load(&cf->slot[SLOT_FLAGS]) & SLOT_SHARED)
+        r = clone_break(s, cf, s->chunk_size);
+    return r ? r : slot_back(s, cf, atomic_load(&cf->id), nblocks);
+}
+
+static int
 write_prepare_once(struct chunk_store *s, struct chunk_file *cf, uint32_t nblocks)
 {
     int r = excl_enter(s, cf, true);
@@ -73,21 +85,31 @@ write_note(struct chunk_file *cf)
         atomic_store_explicit(&cf->wrote, true, memory_order_relaxed);
 }
 
+// Whether what is written to the block at `at`, and then zeros, are all of it.
+static bool
+known_of(struct chunk_file *cf, const struct piece *p, uint64_t at)
+{
+    uint64_t end = p->off + p->len, size;
+
+    return p->off <= at && (end >= at + BLOCK || (file_size(cf, &size) == 0 && size <= end));
+}
+
 // A write of part of a block keeps the rest; it must not get a good sum if it is damaged.
 static int
 check_rest(struct chunk_store *s, struct chunk_file *cf, const struct piece *p, void *scratch)
 {
     for (unsigned i = 0; i < p->count; i++) {
         uint64_t at = (uint64_t)(p->first + i) * BLOCK;
-        uint64_t entry = atomic_load(slot_entry(cf->slot, p->first + i));
+        int r;
 
         if (p->off <= at && p->off + p->len >= at + BLOCK)
             continue;
-        if (sum_state(entry) != SUM_VALID || block_known(cf, p->first + i, entry))
+        // All that there is of the last block counts as a whole.
+        if (p->off <= at && !block_known(cf, p->first + i, entry_load(s, cf, p->first + i)) &&
+            known_of(cf, p, at))
             continue;
-        ssize_t n = block_verify(s, cf, p->first + i, scratch);
-        if (n < 0)
-            return (int)n;
+        if ((r = block_check(s, cf, p->first + i, scratch)) < 0)
+            return r;
     }
     return 0;
 }
@@ -97,7 +119,7 @@ static bool
 enter_blocks(struct chunk_file *cf, struct piece *p)
 {
     for (p->nentered = 0; p->nentered < p->count; p->nentered++) {
-        word_t *word = slot_entry(cf->slot, p->first + p->nentered);
+        word_t *word = entry_word(cf, p->first + p->nentered);
         uint64_t entry = atomic_load(word);
 
         do {
@@ -109,16 +131,16 @@ enter_blocks(struct chunk_file *cf, struct piece *p)
     return true;
 }
 
-// Leave block i of the piece; with its sum, if `len` bytes of `data` and then zeros are all of it.
+// Leave block i of the piece; with its sum, if what was written and then zeros are all of it.
 static void
-leave_block(struct chunk_file *cf, const struct piece *p, unsigned i, const void *data, size_t len)
+leave_block(struct chunk_file *cf, const struct piece *p, unsigned i, bool known)
 {
-    word_t *word = slot_entry(cf->slot, p->first + i);
+    word_t *word = entry_word(cf, p->first + i);
     uint64_t mine = sum_enter(p->entered[i]), entry = mine;
 
     // Alone: nobody was in when this writer entered, and nobody came since.
-    if (data && sum_writers(mine) == 1 && sum_state(mine) == SUM_DIRTY) {
-        uint64_t settled = sum_settle(mine, sum_block(data, len));
+    if (known && sum_writers(mine) == 1 && sum_state(mine) == SUM_DIRTY) {
+        uint64_t settled = sum_settle(mine, p->crc[i]);
 
         if (atomic_compare_exchange_strong(word, &entry, settled)) {
             block_learn(cf, p->first + i, settled);
@@ -130,17 +152,19 @@ leave_block(struct chunk_file *cf, const struct piece *p, unsigned i, const void
         ;
 }
 
-// How many bytes of the block at `at` the writer knows, if those and zeros are all of it; or 0.
-static size_t
-known_of(struct chunk_file *cf, const struct piece *p, uint64_t at, size_t written)
+// Copy what is to be written, and sum it by blocks on the way.
+static void
+copy_piece(struct piece *p, unsigned char *copy)
 {
-    uint64_t end = p->off + written, size;
+    for (unsigned i = 0; i < p->count; i++) {
+        uint64_t at = (uint64_t)(p->first + i) * BLOCK, from = at > p->off ? at : p->off;
+        uint64_t to = at + BLOCK < p->off + p->len ? at + BLOCK : p->off + p->len;
 
-    if (p->off > at || end <= at)
-        return 0;
-    if (end >= at + BLOCK)
-        return BLOCK;
-    return file_size(cf, &size) == 0 && size <= end ? (size_t)(end - at) : 0;
+        if (from == at)
+            p->crc[i] = sum_copy(copy + (from - p->off), p->buf + (from - p->off), (size_t)(to - from));
+        else
+            memcpy(copy, p->buf, (size_t)(to - from));
+    }
 }
 
 static ssize_t
@@ -155,9 +179,8 @@ write_entered(struct chunk_store *s, struct chunk_file *cf, struct piece *p, uns
     write_note(cf);
     for (unsigned i = 0; i < p->count; i++) {
         uint64_t at = (uint64_t)(p->first + i) * BLOCK;
-        size_t known = copy && !error ? known_of(cf, p, at, (size_t)n) : 0;
 
-        leave_block(cf, p, i, known ? copy + (at - p->off) : NULL, known);
+        leave_block(cf, p, i, copy && !error && known_of(cf, p, at));
     }
     store_step(s, "left");
     return n ? n : error;
@@ -179,12 +202,12 @@ write_piece(struct chunk_store *s, struct chunk_file *cf, struct piece *p, bool 
     n = check_rest(s, cf, p, scratch);
     if (n == 0) {
         if (sums)
-            memcpy(scratch, p->buf, p->len);
+            copy_piece(p, scratch);
         if (enter_blocks(cf, p)) {
             n = write_entered(s, cf, p, sums ? scratch : NULL);
         } else {
             for (unsigned i = 0; i < p->nentered; i++)
-                leave_block(cf, p, i, NULL, 0);
+                leave_block(cf, p, i, false);
             *full = true;
         }
     }

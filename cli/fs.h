@@ -27,7 +27,8 @@
     X(clone, "URL SOURCE TARGET", 2, 2, "copy a tree or file at once, sharing its data")                     \
     X(snapshot, "URL SOURCE TARGET", 2, 2, "the same, read-only for ever")                                   \
     X(quota, "URL [user:NAME|dir:PATH]", 0, 1, "show or set quotas")                                         \
-    X(trash, "URL [restore INODE PATH | purge]", 0, 3, "show, restore or purge deleted files")
+    X(trash, "URL [restore INODE PATH | purge]", 0, 3, "show, restore or purge deleted files")               \
+    X(top, "URL", 0, 0, "show which processes use the volume, and how much")
 
 // The options of all commands; each takes those that its table names.
 struct fs_args {

@@ -47,6 +47,12 @@ static const struct argp_option options_copy[] = {
     {0}};
 static const struct argp_option options_mv[] = {{"no-clobber", 'n', 0, 0, "Replace nothing that is there"},
                                                 {0}};
+static const struct argp_option options_top[] = {
+    COMMON,
+    {"iterations", 'n', "N", 0,
+     "Look N times (default: until interrupted, or once where standard output is no terminal)"},
+    {"interval", 'd', "SECONDS", 0, "Between two looks (default 1)"},
+    {0}};
 static const struct argp_option options_rm[] = {
     {"recursive", 'r', 0, 0, "Directories and snapshots, with all below"},
     {"force", 'f', 0, 0, "No complaint about what is not there"},

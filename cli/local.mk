@@ -12,7 +12,7 @@ zio_LDADD = $(JANSSON_LIBS) $(LIBDW_LIBS) -lpthread -lm
 # zio-fs, which `zio fs` becomes.
 pkglibexec_PROGRAMS += %D%/zio-fs
 %C%_zio_fs_SOURCES = %D%/fs_main.c %D%/fs.h %D%/fs_print.c %D%/fs_progress.c %D%/fs_list.c \
-  %D%/fs_side.h %D%/fs_side.c %D%/fs_copy.h %D%/fs_copy.c %D%/fs_copyfile.c %D%/fs_names.c %D%/fs_admin.c %D%/fs_usage.c %D%/cli.h %D%/text.c
+  %D%/fs_side.h %D%/fs_side.c %D%/fs_copy.h %D%/fs_copy.c %D%/fs_copyfile.c %D%/fs_names.c %D%/fs_admin.c %D%/fs_usage.c %D%/fs_top.c %D%/cli.h %D%/text.c
 %C%_zio_fs_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 %C%_zio_fs_LDADD = $(FSCLIENT_LIBS) $(JANSSON_LIBS)
 

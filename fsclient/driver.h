@@ -127,6 +127,7 @@ struct fsc_driver {
     ssize_t (*trash_purge)(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino);
     int (*fsck)(struct fsc *fs, bool repair, fsc_check_fn fn, void *arg, struct fsc_check *out);
     int (*scrub)(struct fsc *fs, fsc_check_fn fn, void *arg, struct fsc_check *out);
+    ssize_t (*sessions)(struct fsc *fs, size_t skip, struct fsc_session *v, size_t n);
 };
 
 extern const struct fsc_driver fsc_driver_local;

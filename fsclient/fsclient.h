@@ -371,6 +371,24 @@ int fsc_fsck(struct fsc *fs, bool repair, fsc_check_fn fn, void *arg, struct fsc
 // Read every byte of every chunk and compare checksums.
 int fsc_scrub(struct fsc *fs, fsc_check_fn fn, void *arg, struct fsc_check *out);
 
+// ---- who uses the volume ----
+
+// A process that has it open, and what it has done since it opened it. Cheap counts: where threads of a
+// process meet, one may get lost; what the kernel does without the library (a mapped file, a chunk's own
+// descriptor) is not in them.
+struct fsc_session {
+    uint64_t id;  // never used again
+    pid_t pid;    // in its own pid namespace
+    bool foreign; // which is another than the caller's
+    bool own;     // of this very handle
+    uint64_t reads, read_bytes, writes, write_bytes;
+    uint64_t lookups; // of names and attributes
+    uint64_t changes; // of names, attributes and sizes
+    uint64_t syncs;
+};
+// Up to `n` behind the first `skip`: the count.
+ssize_t fsc_sessions(struct fsc *fs, size_t skip, struct fsc_session *v, size_t n);
+
 // ---- by inode number, for servers such as a FUSE daemon ----
 //
 // `name` is one component. An inode stays while a name, an open file or an fsc_ino_hold has it (else

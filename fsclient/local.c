@@ -12,6 +12,8 @@
 
 #define LOCK_FILE_SIZE 4096 // its first word is the gate (local_lock.c)
 
+const struct chunk_io *local_io;
+
 static void
 meta_message(void *arg, const char *text)
 {
@@ -125,7 +127,8 @@ open_engines(struct local *l)
 {
     unsigned flags = l->fs->opt.flags;
     struct meta_options mo = {.message = meta_message, .arg = l};
-    struct chunk_open_options co = {.message = chunk_message, .message_arg = l, .max_open = 128};
+    struct chunk_open_options co = {
+        .message = chunk_message, .message_arg = l, .max_open = 128, .io = local_io};
     struct meta_info info;
     char path[4200];
     uint32_t h = 2166136261u; // FNV-1a
@@ -348,4 +351,5 @@ const struct fsc_driver fsc_driver_local = {
     .trash_purge = local_trash_purge,
     .fsck = local_fsck,
     .scrub = local_scrub,
+    .sessions = local_sessions,
 };

@@ -83,6 +83,10 @@ local_cred(const struct fsc_cred *cred, struct meta_cred *out)
 
 void local_attr(const struct meta_attr *in, struct fsc_attr *out);
 
+// local.c: the chunk engine's way to the disk in volumes opened from now on; NULL: the system's. Tests put
+// faults here.
+extern const struct chunk_io *local_io;
+
 // local_lock.c
 int local_lock_open(struct local *l);
 void local_lock_close(struct local *l);

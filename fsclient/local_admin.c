@@ -204,3 +204,25 @@ local_statvfs(struct fsc *fs, uint64_t ino, struct statvfs *out)
         narrow(out, &quota);
     return 0;
 }
+
+ssize_t
+local_sessions(struct fsc *fs, size_t skip, struct fsc_session *v, size_t n)
+{
+    struct meta_session in;
+    size_t k = 0;
+    ssize_t r = 1;
+
+    for (; k < n && (r = meta_sessions(LOCAL(fs)->m, skip + k, &in, 1)) > 0; k++)
+        v[k] = (struct fsc_session){.id = in.number,
+                                    .pid = in.pid,
+                                    .foreign = in.foreign,
+                                    .own = in.own,
+                                    .reads = in.stats.file_reads,
+                                    .read_bytes = in.stats.file_read_bytes,
+                                    .writes = in.stats.file_writes,
+                                    .write_bytes = in.stats.file_write_bytes,
+                                    .lookups = in.stats.lookups + in.stats.getattrs,
+                                    .changes = in.stats.changes,
+                                    .syncs = in.stats.syncs};
+    return r < 0 ? r : (ssize_t)k;
+}

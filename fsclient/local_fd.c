@@ -25,7 +25,7 @@ look(struct local *l, struct linode *in, uint64_t offset, struct fsc_chunk *out)
 {
     struct meta_chunk c = {0};
     struct meta_attr attr;
-    struct chunk_fd cfd;
+    struct chunk_fd cfd = {.fd = -1};
     int err;
 
     for (int i = 0; i < TRIES; i++) {
@@ -81,7 +81,7 @@ local_fit(struct local *l, struct meta_chunk *c, uint64_t span, bool *changed)
 static int
 open_kept(struct local *l, uint64_t id, unsigned how, int *fd)
 {
-    struct chunk_fd cfd;
+    struct chunk_fd cfd = {.fd = -1};
     int err = -ESTALE;
 
     for (int i = 0; i < TRIES && err == -ESTALE; i++) {

@@ -61,7 +61,7 @@ local_keep_truncate(struct local *l, uint64_t ino, uint64_t size, const struct m
                     struct meta_attr *now)
 {
     struct meta_chunk *v = NULL;
-    struct meta_cut cut;
+    struct meta_cut cut = {0};
     struct meta_attr was;
     size_t n = 0;
     int err = meta_getattr(l->m, ino, &was);

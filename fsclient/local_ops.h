@@ -68,6 +68,7 @@ ssize_t local_trash_list(struct fsc *fs, const struct fsc_cred *cred, uint64_t a
 int local_trash_restore(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, uint64_t dir,
                         const char *name);
 ssize_t local_trash_purge(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino);
+ssize_t local_sessions(struct fsc *fs, size_t skip, struct fsc_session *v, size_t n);
 int local_statvfs(struct fsc *fs, uint64_t ino, struct statvfs *out);
 // local_check.c
 int local_fsck(struct fsc *fs, bool repair, fsc_check_fn fn, void *arg, struct fsc_check *out);

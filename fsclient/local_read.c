@@ -127,5 +127,7 @@ local_preadv(struct fsc_file *file, const struct iovec *iov, int count, uint64_t
     }
     if (n >= 0 && !(atomic_load_explicit(&file->flags, memory_order_relaxed) & O_NOATIME))
         meta_touch_atime(l->m, in->ino);
+    if (n >= 0)
+        meta_count_io(l->m, false, (uint64_t)n);
     return n;
 }

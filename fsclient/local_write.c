@@ -333,7 +333,9 @@ local_pwritev(struct fsc_file *file, const struct iovec *iov, int count, uint64_
         n = write_locked(l, in, iov, total, &offset, append);
         linode_unlock(l, in);
     }
-    if (n >= 0)
+    if (n >= 0) {
         *end = offset + (uint64_t)n;
+        meta_count_io(l->m, true, (uint64_t)n);
+    }
     return n;
 }

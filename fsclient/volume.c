@@ -233,3 +233,11 @@ fsc_scrub(struct fsc *fs, fsc_check_fn fn, void *arg, struct fsc_check *out)
     memset(out, 0, sizeof *out);
     return err ? err : fs->drv->scrub(fs, fn, arg, out);
 }
+
+ssize_t
+fsc_sessions(struct fsc *fs, size_t skip, struct fsc_session *v, size_t n)
+{
+    int err = fs_enter(fs);
+
+    return err ? err : fs->drv->sessions(fs, skip, v, n);
+}

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "libzio/real.h"
+#include "libzio/route_map.h"
 #include "libzio/route_priv.h"
 #include "libzio/sys.h"
 
@@ -244,9 +245,12 @@ do_ftruncate(struct fsc_file *file, off_t size)
     return err ? err : fsc.ftruncate(file, (uint64_t)size);
 }
 
+// After the size may have changed.
 static int
-with_signal(int r)
+resized(int fd, int r)
 {
+    if (unlikely(atomic_load_explicit(&rmap_count, memory_order_relaxed)))
+        route_map_fd_changed(fd);
     if (unlikely(r < 0) && errno == EFBIG && route_fsize_limit() != RLIM64_INFINITY) {
         zsys3(SYS_tgkill, zsys0(SYS_getpid), zsys0(SYS_gettid), SIGXFSZ);
         errno = EFBIG;
@@ -263,7 +267,7 @@ routed_ftruncate(int fd, off_t size)
 ZIO_EXPORT int
 ftruncate64(int fd, off_t size)
 {
-    return unlikely(route_fd(fd)) ? with_signal(routed_ftruncate(fd, size)) : real.ftruncate64(fd, size);
+    return unlikely(route_fd(fd)) ? resized(fd, routed_ftruncate(fd, size)) : real.ftruncate64(fd, size);
 }
 
 ZIO_EXPORT int
@@ -289,7 +293,7 @@ routed_fallocate(int fd, int mode, off_t off, off_t n)
 ZIO_EXPORT int
 fallocate64(int fd, int mode, off_t off, off_t n)
 {
-    return unlikely(route_fd(fd)) ? with_signal(routed_fallocate(fd, mode, off, n))
+    return unlikely(route_fd(fd)) ? resized(fd, routed_fallocate(fd, mode, off, n))
                                   : real.fallocate64(fd, mode, off, n);
 }
 

@@ -49,11 +49,17 @@
     X(ssize_t, recvmsg, (int, struct msghdr *, int))                                                         \
     X(int, recvmmsg, (int, struct mmsghdr *, unsigned, int, struct timespec *))                              \
     X(ssize_t, vmsplice, (int, const struct iovec *, size_t, unsigned))                                      \
+    X(ssize_t, sendfile64, (int, int, off_t *, size_t))                                                      \
+    X(ssize_t, splice, (int, off_t *, int, off_t *, size_t, unsigned))                                       \
+    X(ssize_t, tee, (int, int, size_t, unsigned))                                                            \
+    X(ssize_t, copy_file_range, (int, off_t *, int, off_t *, size_t, unsigned))                              \
     X(void *, mmap, (void *, size_t, int, int, int, off_t))                                                  \
     X(int, munmap, (void *, size_t))                                                                         \
     X(int, mprotect, (void *, size_t, int))                                                                  \
     X(int, pkey_mprotect, (void *, size_t, int, int))                                                        \
     X(int, madvise, (void *, size_t, int))                                                                   \
+    X(int, msync, (void *, size_t, int))                                                                     \
+    X(int, remap_file_pages, (void *, size_t, int, size_t, int))                                             \
     X(int, mlock, (const void *, size_t))                                                                    \
     X(int, mlock2, (const void *, size_t, unsigned))                                                         \
     X(int, mlockall, (int))                                                                                  \

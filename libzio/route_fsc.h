@@ -72,6 +72,9 @@
     X(trash_list)                                                                                            \
     X(trash_restore)                                                                                         \
     X(trash_purge)                                                                                           \
+    X(chunk_fd)                                                                                              \
+    X(settle)                                                                                                \
+    X(verify)                                                                                                \
     X(fsck)                                                                                                  \
     X(scrub)                                                                                                 \
     X(ino_lookup)                                                                                            \

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "libzio/real.h"
+#include "libzio/route_map.h"
 #include "libzio/route_priv.h"
 #include "libzio/sys.h"
 
@@ -49,6 +50,8 @@ read_at(struct route_file *f, const struct iovec *iov, int n, off_t off)
     if (unlikely(atomic_load_explicit(&f->rec->flags, memory_order_relaxed) & O_DIRECT) &&
         !aligned(iov, n, (uint64_t)off))
         return -EINVAL;
+    if (unlikely(atomic_load_explicit(&rmap_count, memory_order_relaxed)))
+        route_map_ready(iov, n);
     return n == 1 ? fsc.pread(file, iov->iov_base, iov->iov_len, (uint64_t)off)
                   : fsc.preadv(file, iov, n, (uint64_t)off);
 }
@@ -157,6 +160,7 @@ write_at(struct route_file *f, const struct iovec *iov, int n, off_t off, int fl
     struct fsc_file *file = route_file_fsc(f);
     int own = atomic_load_explicit(&f->rec->flags, memory_order_relaxed);
     struct iovec one;
+    ssize_t r;
 
     if (unlikely(!file))
         return route_file_error(f);
@@ -182,7 +186,13 @@ write_at(struct route_file *f, const struct iovec *iov, int n, off_t off, int fl
             n = 1;
         }
     }
-    return fsc.pwritev(file, iov, n, (uint64_t)off, flags & (RWF_APPEND | RWF_DSYNC | RWF_SYNC), end);
+    flags &= RWF_APPEND | RWF_DSYNC | RWF_SYNC;
+    if (likely(!atomic_load_explicit(&rmap_count, memory_order_relaxed)))
+        return fsc.pwritev(file, iov, n, (uint64_t)off, flags, end);
+    route_map_ready(iov, n);
+    r = fsc.pwritev(file, iov, n, (uint64_t)off, flags, end);
+    route_map_changed(f);
+    return r;
 }
 
 static ssize_t

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "libzio/real.h"
+#include "libzio/route_map.h"
 #include "libzio/route_priv.h"
 #include "libzio/sys.h"
 
@@ -31,6 +32,7 @@ route_fork_prepare(void)
     route_enter(&fork_guard);
     route_fd_fork_prepare();
     route_table_fork_prepare();
+    rmap_fork_prepare();
 }
 
 void
@@ -38,6 +40,7 @@ route_fork_parent(void)
 {
     if (!route_on)
         return;
+    rmap_fork_parent();
     route_fd_fork_parent();
     route_leave(&fork_guard);
 }
@@ -47,6 +50,7 @@ route_fork_child(void)
 {
     if (!route_on)
         return;
+    rmap_fork_child();
     route_table_fork_child();
     route_fd_fork_child();
     route_leave(&fork_guard);

@@ -9,6 +9,7 @@
 #ifndef ZIO_ZIO_H
 #define ZIO_ZIO_H
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -103,11 +104,13 @@ void zio_stats_dump(void);
 void zio_stats_init(void);
 void zio_set_state(enum zio_state s, const char *reason);
 void zio_log(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void zio_guard_core(void);        // core dumps show what was absent; when the engine starts
-int zio_start(void);              // a large copy came: the engine may become active; 0 or -errno
-void zio_shrink(const char *why); // zio_stop, and the reserved addresses go back
-void zio_helper_leaves(void);     // the same, said by the helper itself
-void zio_stop(const char *why);   // elision ends for good: everything absent is put back; the helper leaves
+void zio_guard_core(void); // core dumps show what was absent; when the engine starts
+void zio_last_rites(int sig, siginfo_t *info,
+                    void *context); // a handler: puts all back, then the default action
+int zio_start(void);                // a large copy came: the engine may become active; 0 or -errno
+void zio_shrink(const char *why);   // zio_stop, and the reserved addresses go back
+void zio_helper_leaves(void);       // the same, said by the helper itself
+void zio_stop(const char *why);     // elision ends for good: everything absent is put back; the helper leaves
 
 int zio_high_fd(int fd); // moves fd out of the program's way, close-on-exec; returns the new number or -errno
 bool zio_fd_is_ours(int fd);

@@ -79,13 +79,11 @@ struct meta {
     struct hold *holds; // open addressing; power of two
     uint32_t nholds, hold_cap;
     struct watch *watch; // watch.c; NULL: nobody watches with this handle
-    struct {
-        _Atomic uint64_t lookups, lookup_hits, getattrs, getattr_hits, reads, writes, shared_commits,
-            busy_waits, checkpoints;
-    } stats;
+    struct shared_stats *stats;     // the session's, or, between two sessions, ...
+    struct shared_stats stats_none; // ... these
 };
 
-#define STAT(m, what) atomic_fetch_add_explicit(&(m)->stats.what, 1, memory_order_relaxed)
+#define STAT(m, what) shared_count(&(m)->stats->what, 1)
 
 // ---- cache.c: nodes and names that this process knows, each with the version that it holds for. Any thread.
 struct cache;

@@ -122,16 +122,44 @@ int meta_maintain(struct meta *m);
 // Does this descriptor belong to the handle? For a library that must keep its host from closing it.
 bool meta_owns_fd(const struct meta *m, int fd);
 
-// Counters of this handle, for statistics and tests.
+// X(name): what is counted, from the session's start. Others may look (meta_sessions); where threads meet, a
+// count may get lost.
+#define META_STATS(X)                                                                                        \
+    X(lookups)     /* meta_lookup: calls, ... */                                                             \
+    X(lookup_hits) /* ... and those that took no SQL */                                                      \
+    X(getattrs)                                                                                              \
+    X(getattr_hits)                                                                                          \
+    X(reads) /* SQL transactions */                                                                          \
+    X(writes)                                                                                                \
+    X(shared_commits) /* operations that shared another's transaction */                                     \
+    X(busy_waits)     /* waits for another process's transaction */                                          \
+    X(checkpoints)                                                                                           \
+    X(changes)    /* operations that changed something */                                                    \
+    X(syncs)      /* meta_sync */                                                                            \
+    X(file_reads) /* by meta_count_io: file data */                                                          \
+    X(file_read_bytes)                                                                                       \
+    X(file_writes)                                                                                           \
+    X(file_write_bytes)
+
 struct meta_stats {
-    uint64_t lookups, lookup_hits; // meta_lookup: calls, and those that took no SQL
-    uint64_t getattrs, getattr_hits;
-    uint64_t reads, writes;  // SQL transactions
-    uint64_t shared_commits; // operations that shared another's transaction
-    uint64_t busy_waits;     // waits for another process's transaction
-    uint64_t checkpoints;
+#define X(name) uint64_t name;
+    META_STATS(X)
+#undef X
 };
-void meta_stats(const struct meta *m, struct meta_stats *out);
+void meta_stats(const struct meta *m, struct meta_stats *out); // of this handle
+// The caller has read or written data of a file.
+void meta_count_io(struct meta *m, bool write, uint64_t bytes);
+
+// Who has the volume open: up to `n` behind the first `skip`, the count. Sessions of dead processes are left
+// out.
+struct meta_session {
+    uint64_t number; // never used again
+    pid_t pid;       // in its own pid namespace
+    bool foreign;    // which is not the caller's
+    bool own;        // this handle's
+    struct meta_stats stats;
+};
+ssize_t meta_sessions(struct meta *m, size_t skip, struct meta_session *v, size_t n);
 
 // ---- who asks ----
 

@@ -295,6 +295,7 @@ op_commit(struct op *op)
         leave(op);
         return 0;
     }
+    STAT(m, changes);
     if (op->bytes > SHARED_LOG / 4 || op->rows > SHARED_INDEX / 4) {
         // Too large for the log: straight into SQL.
         if ((r = op_flush(op)) < 0 || (r = db_begin(m->db)) < 0)

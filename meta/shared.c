@@ -205,6 +205,7 @@ shared_session_new(struct shared *s, uint32_t *slot)
         e->started = process_start(getpid());
         e->pidns = pid_namespace();
         e->chunk_first = e->chunk_end = 0;
+        memset(&e->stats, 0, sizeof(e->stats));
         atomic_store(&e->pid, (uint32_t)getpid());
         *slot = i;
         return 0;
@@ -231,6 +232,20 @@ shared_session_dead(struct shared *s, uint32_t slot)
     if (!pid || e->pidns != pid_namespace())
         return false;
     return process_start((pid_t)pid) != e->started;
+}
+
+bool
+shared_session_foreign(const struct shared *s, uint32_t slot)
+{
+    return s->session[slot].pidns != pid_namespace();
+}
+
+void
+shared_stats_copy(const struct shared_stats *from, struct meta_stats *to)
+{
+#define X(name) to->name = atomic_load_explicit(&from->name, memory_order_relaxed);
+    META_STATS(X)
+#undef X
 }
 
 static uint32_t

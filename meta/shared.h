@@ -15,6 +15,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "meta/meta.h"
+
 #define SHARED_MAGIC 0x3173744d4f497aULL // "zIOMts1"
 #define SHARED_VERSION 2
 #define SHARED_COUNTERS 65536 // power of two
@@ -24,6 +26,20 @@
 #define SHARED_INDEX 32768    // power of two; slots of the log's index
 #define SHARED_LOG (1u << 20) // bytes
 
+// A session's counters. Its process alone writes them, without the lock.
+struct shared_stats {
+#define X(name) _Atomic uint64_t name;
+    META_STATS(X)
+#undef X
+};
+
+// Not an atomic addition, which costs more than what is counted here: threads that meet may lose a count.
+static inline void
+shared_count(_Atomic uint64_t *v, uint64_t n)
+{
+    atomic_store_explicit(v, atomic_load_explicit(v, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
 struct shared_session {
     _Atomic uint32_t pid; // 0: free
     uint32_t generation;  // makes the session's number one of its own
@@ -31,6 +47,7 @@ struct shared_session {
     uint64_t pidns;       // inode of its pid namespace
     uint64_t chunk_first; // the range of ids reserved for it
     uint64_t chunk_end;
+    struct shared_stats stats __attribute__((aligned(64))); // of its own cache lines
 };
 
 struct shared_log {
@@ -103,6 +120,8 @@ shared_version(struct shared *s, uint32_t bucket)
 int shared_session_new(struct shared *s, uint32_t *slot);
 void shared_session_end(struct shared *s, uint32_t slot);
 bool shared_session_dead(struct shared *s, uint32_t slot);
+bool shared_session_foreign(const struct shared *s, uint32_t slot); // of another pid namespace
+void shared_stats_copy(const struct shared_stats *from, struct meta_stats *to);
 static inline uint64_t
 shared_session_number(const struct shared *s, uint32_t slot)
 {

@@ -89,7 +89,7 @@
     S(TREE_SUM, "SELECT i.uid, count(*), sum(i.space) FROM tree t JOIN inode i ON i.ino = t.ino GROUP BY i.uid", NULL) \
     S(TREE_INODES, "INSERT INTO inode(ino, mode, uid, gid, nlink, rdev, size, space, atime, mtime, ctime, btime, parent, flags, quota, nchunk) " \
         "SELECT ?1 + t.n, i.mode, i.uid, i.gid, i.nlink, i.rdev, i.size, i.space, " \
-        "i.atime, i.mtime, ?2, ?2, coalesce(?1 + p.n, 0), i.flags | ?3, ?4, i.nchunk FROM tree t JOIN inode i ON i.ino = t.ino LEFT JOIN tree p ON p.ino = i.parent", NULL) \
+        "i.atime, i.mtime, ?2, ?2, coalesce(?1 + p.n, 0), (i.flags & ~?5) | ?3, ?4, i.nchunk FROM tree t JOIN inode i ON i.ino = t.ino LEFT JOIN tree p ON p.ino = i.parent", NULL) \
     S(TREE_LINKS, "SELECT n.ino, count(*) FROM tree t JOIN name n ON n.parent = t.ino JOIN inode i ON i.ino = n.ino " \
         "WHERE i.nlink > 1 AND (i.mode & 61440) <> 16384 GROUP BY n.ino", NULL) \
     S(TREE_NEW, "SELECT n FROM tree WHERE ino = ?1", NULL) \

@@ -9,10 +9,10 @@ url=local:$vol
 # ---- commands and volumes ----
 expect 2 "$zio" fs
 expect 0 "$zio" fs --help
-for cmd in format info ls put get mv cat rm mkdir du df stat fsck scrub clone snapshot quota trash; do
+for cmd in format info ls put get mv cat rm mkdir du df stat fsck scrub clone snapshot quota trash top; do
     printed out "^  $cmd +[a-z]"
 done
-for cmd in format info ls put get mv cat rm mkdir du df stat fsck scrub clone snapshot quota trash; do
+for cmd in format info ls put get mv cat rm mkdir du df stat fsck scrub clone snapshot quota trash top; do
     expect 0 "$zio" fs $cmd --help
     printed out "^Usage: zio fs $cmd "
     tr '\n' ' ' <"$tmp/out" | grep -q 'Exit codes' || fail "zio fs $cmd --help says nothing of exit codes"
