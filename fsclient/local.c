@@ -208,6 +208,20 @@ local_close_volume(struct fsc *fs, bool forked)
     local_free(l);
 }
 
+static void
+local_fork_prepare(struct fsc *fs)
+{
+    meta_fork_prepare(LOCAL(fs)->m);
+    pthread_mutex_lock(&LOCAL(fs)->table_lock);
+}
+
+static void
+local_fork_end(struct fsc *fs, bool child)
+{
+    pthread_mutex_unlock(&LOCAL(fs)->table_lock);
+    (child ? meta_fork_release : meta_fork_parent)(LOCAL(fs)->m);
+}
+
 // The chunk engine notices by itself.
 static int
 local_fork_child(struct fsc *fs)
@@ -291,6 +305,8 @@ const struct fsc_driver fsc_driver_local = {
     .format = local_format,
     .open_volume = local_open_volume,
     .close_volume = local_close_volume,
+    .fork_prepare = local_fork_prepare,
+    .fork_end = local_fork_end,
     .fork_child = local_fork_child,
     .info = local_info,
     .limits = local_limits,
