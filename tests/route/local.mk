@@ -4,7 +4,7 @@ check_PROGRAMS += %D%/paths
 %C%_paths_SOURCES = %D%/paths.h %D%/paths_main.c %D%/paths_names.c %D%/paths_attr.c %D%/paths_misc.c %D%/paths_dirs.c \
 	%D%/paths_tree.c %D%/paths_stdio.c
 %C%_paths_CFLAGS = $(ZIO_CFLAGS) -g
-route_tests = %D%/paths.sh
+route_tests = %D%/paths.sh %D%/paths_programs.sh
 TESTS += $(route_tests)
 dist_check_SCRIPTS += $(route_tests)
-EXTRA_DIST += %D%/lib.sh
+EXTRA_DIST += %D%/lib.sh %D%/paths_work.sh %D%/paths_work_tree.sh %D%/paths_work.pl %D%/paths_work.py
