@@ -78,7 +78,7 @@ struct meta {
     pthread_mutex_t hold_lock;
     struct hold *holds; // open addressing; power of two
     uint32_t nholds, hold_cap;
-    struct watch *watch; // watch.c; NULL: nobody watches with this handle
+    struct watch *watch;            // watch.c; NULL: nobody watches with this handle
     struct shared_stats *stats;     // the session's, or, between two sessions, ...
     struct shared_stats stats_none; // ... these
 };
@@ -175,6 +175,7 @@ int64_t op_now(void);
 // ---- perm.c
 bool cred_root(const struct meta_cred *c);
 bool cred_in_group(const struct meta_cred *c, gid_t gid);
+void perm_drop_suid(const struct meta_cred *c, struct node *n);
 // 0, -EACCES; -EAGAIN: an ACL must be read (op NULL).
 int perm_check(struct op *op, const struct meta_cred *c, const struct node *n, int mask);
 int perm_dir_write(struct op *op, const struct meta_cred *c, const struct node *dir);
