@@ -190,7 +190,7 @@ verify_pinned(struct chunk_store *s, struct chunk_file *cf, uint32_t first, uint
     ssize_t n = 0;
 
     for (uint32_t b = first; b <= last && b < backed && n >= 0; b++) {
-        if (plan_block(cf, b, entry_load(s, cf->slot, b)) == PLAN_PLAIN)
+        if (plan_block(cf, b, entry_load(s, cf, b)) == PLAN_PLAIN)
             continue;
         if (!scratch && (scratch = store_scratch(s)) == NULL)
             return -ENOMEM;
