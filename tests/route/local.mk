@@ -13,11 +13,6 @@ check_PROGRAMS += %D%/core
 	%D%/core_exec.c %D%/core_busy.c
 %C%_core_CFLAGS = $(ZIO_CFLAGS) -g -pthread
 %C%_core_LDFLAGS = -pthread
-check_PROGRAMS += %D%/paths
-%C%_paths_SOURCES = %D%/paths.h %D%/paths_main.c %D%/paths_names.c %D%/paths_attr.c %D%/paths_misc.c %D%/paths_dirs.c \
-	%D%/paths_tree.c %D%/paths_stdio.c
-%C%_paths_CFLAGS = $(ZIO_CFLAGS) -g
-route_tests = %D%/core.sh %D%/core_programs.sh %D%/paths.sh
-TESTS += $(route_tests)
-dist_check_SCRIPTS += $(route_tests)
-EXTRA_DIST += %D%/lib.sh
+route_core_tests = %D%/core.sh %D%/core_programs.sh
+TESTS += $(route_core_tests)
+dist_check_SCRIPTS += $(route_core_tests)
