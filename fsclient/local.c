@@ -183,6 +183,7 @@ open_engines(struct local *l)
         h = (h ^ info.uuid[i]) * 16777619u;
     l->fs->dev = makedev(0xf00 | (h >> 20 & 0xff), h & 0xfffff);
     l->chunk_size = info.chunk_size;
+    l->chunk_shift = (unsigned)__builtin_ctzll(info.chunk_size);
     if (chunk_store_chunk_size(l->c) == info.chunk_size)
         return 0;
     fsc_tell(&l->fs->opt,
