@@ -18,7 +18,8 @@ fs_format(struct fs_args *a, struct fsc *fs)
                              .trash_seconds = (uint32_t)a->trash,
                              .root_mode = a->mode,
                              .root_uid = geteuid(),
-                             .root_gid = getegid()};
+                             .root_gid = getegid(),
+                             .dir_mode = a->dir_mode};
     int err;
 
     if (a->trash > UINT32_MAX)
