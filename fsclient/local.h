@@ -18,9 +18,9 @@
 #include "fsclient/driver.h"
 #include "meta/meta.h"
 
-#define LOCAL_TABLE 256 // buckets of the table of inodes in use
-#define LOCAL_WINDOW 32 // chunks of a file that are remembered
-#define LOCAL_IDLE 512  // inodes that are kept although nobody uses them
+#define LOCAL_TABLE 1024 // buckets of the table of inodes in use
+#define LOCAL_WINDOW 32  // chunks of a file that are remembered
+#define LOCAL_IDLE 2048  // inodes that are kept although nobody uses them; 2 KiB each
 
 // What a read within one chunk must know, as of a version of the inode. Readers take it without a lock: `seq`
 // is odd while it is written, and changed afterwards (local_read.c).
