@@ -158,6 +158,10 @@ void route_pass_received(struct msghdr *m);
 
 const char *route_self(void);                // the path of libzio.so
 bool route_env_complete(char *const envp[]); // would a program with it be routed as this one is?
+// Executes a native file, which is given what this process hands on; `exe` is its path in a volume, if it is
+// a copy of a file there, or NULL. -errno; returns only then.
+int route_exec_native(int dirfd, const char *path, char *const argv[], char *const envp[], int flags,
+                      const char *exe);
 // Both return for the program, and only on failure.
 int route_exec(int dirfd, const char *path, char *const argv[], char *const envp[], int flags);
 int route_execvpe(const char *file, char *const argv[], char *const envp[]);

@@ -22,6 +22,8 @@
 
 static _Thread_local struct route_guard fork_guard __attribute__((tls_model("initial-exec")));
 
+const char *route_exe;
+
 // ---- fork ----
 
 void
@@ -40,8 +42,8 @@ route_fork_parent(void)
 {
     if (!route_on)
         return;
-    rmap_fork_parent();
     route_table_fork_parent();
+    rmap_fork_parent();
     route_fd_fork_parent();
     route_leave(&fork_guard);
 }
@@ -157,6 +159,10 @@ is_hidden(char *entry, long hide)
 {
     if (strncmp(entry, FDS, strlen(FDS)) == 0)
         return true;
+    if (strncmp(entry, "ZIO_EXE=", 8) == 0) {
+        route_exe = entry + 8; // the kernel's strings stay where they are
+        return true;
+    }
     if (strncmp(entry, "ZIO_FS=", 7) == 0)
         return hide & ROUTE_HIDE_FS;
     if (strncmp(entry, "LD_PRELOAD=", 11) != 0)
@@ -192,8 +198,8 @@ route_start(char **env)
         return;
     if (fds)
         adopt(fds);
-    route_std_start();
     route_table_make();
+    route_std_start();
     trim();
     route_cwd_start();
     route_fsize_changed();

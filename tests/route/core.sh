@@ -19,7 +19,7 @@ for family in ${FAMILIES:-$("$CORE" --list)}; do
     trace "$NATIVE" "$TMP/native.txt" env
     tail -n 2 "$TMP/native.txt" | tr '\n' ' ' | grep -q '^end exit code 0' ||
         fail "$family/native" "the program fails: $(tail -n 3 "$TMP/native.txt")"
-    trace "$ROUTED" "$TMP/routed.txt" env "ZIO_FS=$ROUTED=local:$VOLUME" "LD_PRELOAD=$LIBZIO"
+    trace "$ROUTED" "$TMP/routed.txt" "${routed[@]}"
     same "$family" "$TMP/native.txt" "$TMP/routed.txt"
     same "$family/stderr" "$TMP/native.txt.stderr" "$TMP/routed.txt.stderr"
     # Nothing of it may lie in the kernel's tree.

@@ -52,7 +52,7 @@ family_cwd(void)
         strcat(up, P("a"));
         read_here(up);
         T(chdir("/"));
-        read_here(up + 3);
+        T(open(up + 3, O_RDONLY) >= 0);
         T(chdir("/proc/self"));
         snprintf(up, sizeof up, "../..%s", P("a"));
         T(chdir("/usr/bin"));

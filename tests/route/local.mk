@@ -14,6 +14,6 @@ check_PROGRAMS += %D%/core
 	%D%/core_exec.c %D%/core_busy.c
 %C%_core_CFLAGS = $(ZIO_CFLAGS) -g -pthread
 %C%_core_LDFLAGS = -pthread
-route_core_tests = %D%/core.sh
+route_core_tests = %D%/core.sh %D%/core_programs.sh
 TESTS += $(route_core_tests)
 dist_check_SCRIPTS += $(route_core_tests)
