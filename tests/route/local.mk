@@ -2,7 +2,7 @@
 # File routing: what a program does natively, and the same on a routed volume.
 check_PROGRAMS += %D%/paths %D%/paths_table
 %C%_paths_SOURCES = %D%/paths.h %D%/paths_main.c %D%/paths_names.c %D%/paths_attr.c %D%/paths_misc.c %D%/paths_dirs.c \
-	%D%/paths_tree.c %D%/paths_stdio.c
+	%D%/paths_tree.c %D%/paths_stdio.c %D%/paths_border.c %D%/paths_calls.c
 %C%_paths_CFLAGS = $(ZIO_CFLAGS) -g
 %C%_paths_table_SOURCES = %D%/paths_table.c libzio/route_names.c
 route_path_tests = %D%/paths.sh %D%/paths_table.sh %D%/paths_programs.sh
