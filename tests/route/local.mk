@@ -14,6 +14,10 @@ check_PROGRAMS += %D%/core
 	%D%/core_exec.c %D%/core_busy.c
 %C%_core_CFLAGS = $(ZIO_CFLAGS) -g -pthread
 %C%_core_LDFLAGS = -pthread
-route_core_tests = %D%/core.sh %D%/core_programs.sh
+check_PROGRAMS += %D%/core_kill %D%/core_static
+%C%_core_kill_SOURCES = %D%/core_kill.c %D%/core.h
+%C%_core_static_SOURCES = %D%/core_static.c
+%C%_core_static_LDFLAGS = -all-static
+route_core_tests = %D%/core.sh %D%/core_programs.sh %D%/core_robust.sh
 TESTS += $(route_core_tests)
 dist_check_SCRIPTS += $(route_core_tests)
