@@ -123,3 +123,38 @@ family_raw(void)
     T(syscall(SYS_close, fd));
     T(syscall(SYS_read, fd, buf, 1));
 }
+
+// Pointers to nowhere, by number of the call: the C library's functions say in their headers that these are
+// never NULL.
+void
+family_fault(void)
+{
+    static char *const bad = (char *)16;
+    char buf[16];
+
+    put("f", "x");
+    T(symlink("f", "l"));
+    for (int i = 0; i < 2; i++) {
+        const char *f = i ? P("f") : "f", *none = i ? P("none") : "none", *l = i ? P("l") : "l";
+
+        T(syscall(SYS_newfstatat, AT_FDCWD, f, bad, 0));
+        T(syscall(SYS_newfstatat, AT_FDCWD, none, bad, 0));
+        T(syscall(SYS_statx, AT_FDCWD, f, 0, 0x7ff, bad));
+        T(syscall(SYS_readlink, l, bad, 10));
+        T(syscall(SYS_readlink, none, bad, 10));
+        T(syscall(SYS_statfs, f, bad));
+        T(syscall(SYS_setxattr, f, "user.a", bad, 3, 0));
+        T(syscall(SYS_setxattr, f, bad, "x", 1, 0));
+        T(syscall(SYS_setxattr, f, "user.a", "abc", 3, 0));
+        T(syscall(SYS_getxattr, f, "user.a", bad, 3));
+        T(syscall(SYS_getxattr, f, "user.a", NULL, 0));
+        T(syscall(SYS_utimensat, AT_FDCWD, f, bad, 0));
+        T(syscall(SYS_symlink, bad, "new"));
+    }
+    T(syscall(SYS_mkdir, bad, 0755));
+    T(syscall(SYS_rename, "f", bad));
+    T(syscall(SYS_rename, bad, "f"));
+    T(syscall(SYS_access, NULL, R_OK));
+    T(syscall(SYS_chdir, bad));
+    T(syscall(SYS_getcwd, bad, sizeof(buf)));
+}
