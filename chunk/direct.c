@@ -168,7 +168,7 @@ hold(struct chunk_store *s, struct chunk_file *cf, void *arg)
     if (atomic_load(&cf->slot[SLOT_FLAGS]) & SLOT_SHARED && (r = clone_break(s, cf, s->chunk_size)) != 0)
         return r;
     a->verdict = 0;
-    return io_lock(a->cfd->fd, F_RDLCK, LOCK_BYTE, false);
+    return io_lock(a->cfd->fd, F_RDLCK, LOCK_BYTE);
 }
 
 int
