@@ -72,6 +72,8 @@ routed_fcntl(struct route_file *f, int fd, int cmd, long arg)
     case F_GETLEASE: // none is ever held
         return F_UNLCK;
     case F_SETLEASE:
+        if (arg != F_RDLCK && arg != F_WRLCK && arg != F_UNLCK)
+            return -EINVAL;
         route_refused("fcntl(F_SETLEASE)");
         return -EAGAIN; // as where others have the file open
     case F_NOTIFY:

@@ -162,7 +162,7 @@ route_lock(struct route_file *f, int cmd, struct flock *l)
         return -EINVAL;
     if ((l->l_type == F_RDLCK && mode == O_WRONLY) || (l->l_type == F_WRLCK && mode == O_RDONLY))
         return -EBADF;
-    if (ofd && atomic_load(&f->rec->procs) > 1) {
+    if (ofd && l->l_type != F_UNLCK && !route_rec_alone(f->index)) {
         // The volume would take the lock for this process's alone.
         route_refused("a lock of an open file description that several processes share");
         return -ENOLCK;

@@ -186,6 +186,10 @@ route_openat2(int dirfd, const char *path, const void *arg, size_t size)
         goto native;
     memcpy(&how, arg, sizeof how);
     flags = open_flags((int)how.flags);
+    if (how.resolve & RESOLVE_IN_ROOT && path && *path == '/') { // the start is "/"
+        path += strspn(path, "/");
+        path = *path ? path : ".";
+    }
     r = route_find(dirfd, path, flags, &t);
     if (r < 0)
         return route_result(r);

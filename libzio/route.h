@@ -152,12 +152,8 @@ void route_std_routed(int fd);
 
 // ---- exec ----
 
-// Executes a native file, which is given what this process hands on (ZIO_FDS). -errno; returns only then.
-int route_exec_native(int dirfd, const char *path, char *const argv[], char *const envp[], int flags);
-// Executes a program that lies in a volume (route_xexec.c; called within route_enter). -errno; returns only
-// then.
-int route_xexec(struct route_target *t, char *const argv[], char *const envp[], int flags)
-    __attribute__((weak));
+// The path in the volume of the program that runs here; NULL: it is a native one.
+extern const char *route_exe;
 
 // ---- counting ----
 

@@ -134,6 +134,19 @@ route_file_adopt(uint32_t index)
     return f;
 }
 
+struct route_file *
+route_file_of(uint32_t index)
+{
+    for (unsigned fd = 0; fd <= top_fd; fd++) {
+        struct route_file *f = route_file_peek((int)fd);
+
+        if (f && f->index == index)
+            return f;
+        route_file_put(f);
+    }
+    return route_file_adopt(index);
+}
+
 int
 route_file_open(struct route_file *f)
 {
@@ -377,10 +390,12 @@ route_install_token(int token, struct route_vol *v, struct fsc_file *file, const
         f = route_file_new(v, file, path, flags);
     else
         fsc.close(file);
-    if (f)
+    if (f) {
+        route_rec_stamp(token, f->index);
         route_link(token, f);
-    else
+    } else {
         zsys1(SYS_close, token);
+    }
     route_leave(&g);
     if (!f)
         return (unsigned)token < ROUTE_FDS ? -ENFILE : -EMFILE;
@@ -415,6 +430,15 @@ route_each_fd(unsigned from, unsigned to, void (*fn)(int fd, struct route_file *
         fn((int)fd, f, arg);
         route_file_unref(f);
     }
+}
+
+bool
+route_any_fd(void)
+{
+    for (unsigned fd = 0; fd <= top_fd; fd++)
+        if (route_fd((int)fd))
+            return true;
+    return false;
 }
 
 // ---- the descriptors behind flock ----

@@ -308,7 +308,7 @@ sought(struct route_file *f, int64_t pos, int64_t off, int whence)
         return -EINVAL;
     }
     if (off > 0 && base > INT64_MAX - off)
-        return whence == SEEK_CUR || whence == SEEK_END ? -EOVERFLOW : -EINVAL;
+        return -EINVAL;
     return base + off < 0 ? -EINVAL : base + off;
 }
 

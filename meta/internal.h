@@ -78,7 +78,7 @@ struct meta {
     pthread_mutex_t hold_lock;
     struct hold *holds; // open addressing; power of two
     uint32_t nholds, hold_cap;
-    struct watch *watch; // watch.c; NULL: nobody watches with this handle
+    struct watch *watch;            // watch.c; NULL: nobody watches with this handle
     struct shared_stats *stats;     // the session's, or, between two sessions, ...
     struct shared_stats stats_none; // ... these
 };

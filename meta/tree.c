@@ -158,7 +158,7 @@ copy_rows(struct op *op, uint64_t base, uint64_t n, const struct how *how, uint3
     int r;
 
     if ((r = db_run(db, SQL_TREE_INODES, "iiiii", base, op_now(), (int64_t)how->flags, (int64_t)quota,
-                     (int64_t)META_F_SNAPSHOT)) < 0 ||
+                    (int64_t)META_F_SNAPSHOT)) < 0 ||
         (r = db_run(db, SQL_TREE_NAMES, "i", base)) < 0 || (r = db_run(db, SQL_TREE_TEXTS, "i", base)) < 0 ||
         (r = db_run(db, SQL_TREE_XATTRS, "i", base)) < 0 || (r = db_run(db, SQL_TREE_REFS, "")) < 0 ||
         (r = db_run(db, SQL_TREE_CHUNKS, "i", base)) < 0 || (r = swap_chunks(op, base, n, how)) < 0)
