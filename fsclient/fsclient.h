@@ -4,14 +4,14 @@
 //
 // What holds for every call, unless its comment says otherwise:
 // - It returns 0 (or a count, where said), or a negative errno: those of the system call of the same name. A
-// failed
-//   call changed nothing. Nothing is printed; the message hook of the volume is told what a person should
-//   know.
-// - Any thread may call with any handle. There is no global state; no threads are started; no signal is
-// touched.
+//   failed call changed nothing. Nothing is printed; the message hook of the volume is told what a person
+//   should know.
+// - Any thread may call with any handle. There is no global state but a list of the open volumes, for the
+//   handlers of fork(2). No threads are started, no signal is touched.
 // - After fork(2) the child may go on with the parent's volumes and files: the first call there opens the
-// volume's
-//   own descriptors anew. The child must fsc_close_volume what it was given, or exec, or _exit.
+//   volume's own descriptors anew. The child must fsc_close_volume what it was given, or exec, or _exit. fork
+//   waits for calls of other threads that are inside the namespace engine. (vfork and clone do not: their
+//   children exec or _exit.)
 // - No call moves a file offset: there is none. Offsets and lengths are bytes, in 64 bits.
 // - Paths are as in the *at() system calls; see struct fsc_at. NULL for `at`: from the volume's root, as the
 //   calling thread itself. An absolute path starts at the volume's root.
@@ -76,6 +76,11 @@ struct fsc_format {
     uint32_t root_mode;     // permission bits of the root directory; 0: 0755
     uid_t root_uid;         // its owner
     gid_t root_gid;
+    // Who may use the volume through this library: permission bits of the volume's own directory, and of what
+    // is in it for each class that may read, write and enter it (they are then able to read and write all of
+    // it, past every permission inside the volume). 0: as the directory is, if it is there already, else
+    // 0700.
+    uint32_t dir_mode;
     char label[64];
 };
 

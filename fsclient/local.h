@@ -21,6 +21,17 @@
 #define LOCAL_TABLE 256 // buckets of the table of inodes in use
 #define LOCAL_WINDOW 32 // chunks of a file that are remembered
 
+// What a read within one chunk must know, as of a version of the inode. Readers take it without a lock: `seq`
+// is odd while it is written, and changed afterwards (local_read.c).
+struct hot {
+    _Atomic uint32_t seq;
+    _Atomic uint32_t version; // of the inode; odd: nothing is known
+    _Atomic uint64_t index, id, size;
+    _Atomic uint32_t length;
+};
+
+#define LOCAL_HOT 8 // by index; power of two
+
 // An inode in use in this process.
 struct linode {
     struct linode *next; // in its bucket; table_lock
@@ -32,6 +43,9 @@ struct linode {
     int readers; // threads that hold it shared; the first took the file lock, the last gives it back
     int waiting; // threads that want it exclusively: new readers stand back
     bool writer; // a thread holds it exclusively
+
+    struct hot hot[LOCAL_HOT];
+    _Atomic uint32_t quick; // reads that asked nobody for the time since one that did
 
     pthread_mutex_t map_lock; // of what is known of its chunks
     bool map_valid;
@@ -60,6 +74,7 @@ struct local {
     struct meta *m;
     struct chunk_store *c;
     uint64_t chunk_size;
+    unsigned chunk_shift; // the size is 1 << this
     char *dir;
     int lock_fd;            // DIR/lock: byte `ino` is the lock of that inode
     _Atomic uint32_t *gate; // its first word, shared by all: somebody wants everything (local_lock.c)
@@ -131,7 +146,8 @@ void local_keep_swapped(struct local *l, struct meta_swap *v, size_t n, bool don
 // inode's version is what it was.
 int local_map(struct local *l, struct linode *in, uint64_t first, uint64_t last, struct meta_chunk *v);
 
-// local_garbage.c: `n` chunks more may have become garbage; takes it out when it is worth it.
+// `n` chunks more may have become garbage; takes it out when it is worth it.
+#define LOCAL_GARBAGE_NOW UINT32_MAX
 void local_garbage_hint(struct local *l, uint32_t n);
 int local_garbage_take(struct local *l);
 

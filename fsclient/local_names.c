@@ -138,7 +138,7 @@ local_unlink(struct fsc *fs, const struct fsc_cred *cred, uint64_t dir, const ch
     int err = meta_unlink(l->m, local_cred(cred, &buf), dir, name, &gone);
 
     if (!err && gone.nlink == 0 && gone.size > 0 && S_ISREG(gone.mode))
-        local_garbage_hint(l, gone.space >= BIG_FILE ? 64 : 1);
+        local_garbage_hint(l, gone.space >= BIG_FILE ? LOCAL_GARBAGE_NOW : 1);
     return err;
 }
 

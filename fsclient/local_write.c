@@ -73,15 +73,19 @@ write_piece(struct local *l, uint64_t id, struct cursor *from, size_t len, uint6
 int
 local_kill_suid(struct local *l, uint64_t ino, const struct meta_attr *attr)
 {
-    static const struct meta_cred as_root = {0};
-    bool set = attr->mode & S_ISUID || (attr->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP), root;
+    struct meta_cred who;
+    struct cred_buf buf;
+    int err;
 
-    if (__builtin_expect(!(attr->flags & META_F_CAPS) && !set, 1))
+    if (__builtin_expect(!(attr->flags & META_F_CAPS) && !(attr->mode & (S_ISUID | S_ISGID)), 1))
         return 0;
-    root = cred_own_root();
-    if (root && !(attr->flags & META_F_CAPS))
+    if (cred_own_root() && !(attr->flags & META_F_CAPS))
         return 0;
-    return meta_setattr(l->m, root ? &as_root : NULL, ino, META_SET_KILL_SUID, attr, NULL);
+    if (!cred_get(NULL, false, &buf))
+        return -ENOMEM;
+    err = meta_setattr(l->m, local_cred(&buf.cred, &who), ino, META_SET_KILL_SUID, attr, NULL);
+    cred_put(&buf);
+    return err;
 }
 
 // ---- in place ----

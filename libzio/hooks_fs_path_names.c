@@ -139,8 +139,9 @@ static long
 readlink_in(struct route_target *t, void *arg)
 {
     struct read_args *a = arg;
+    ssize_t n = a->size > INT_MAX ? -EINVAL : fsc.readlink(t->vol->fs, &t->at, t->path, a->buf, a->size);
 
-    return a->size > INT_MAX ? -EINVAL : fsc.readlink(t->vol->fs, &t->at, t->path, a->buf, a->size);
+    return n == -EINVAL && t->self ? -ENOENT : n; // "" of what is no link
 }
 
 static long

@@ -100,10 +100,12 @@ void meta_close(struct meta *m);
 
 // Around fork(2), from the fork hook, so that the child gets the handle in a good state: prepare waits until
 // no other thread is in the engine (by this handle), and keeps them out until meta_fork_parent. In the child:
-// meta_fork_child. Without them the child still works; what another thread was doing in the very moment costs
-// it a new connection.
+// meta_fork_child, or meta_fork_release, which only gives the thread its signals back and leaves the rest to
+// the first call. Without prepare the child works unless another thread was inside SQLite in the very moment:
+// that has mutexes of its own.
 void meta_fork_prepare(struct meta *m);
 void meta_fork_parent(struct meta *m);
+void meta_fork_release(struct meta *m);
 // In the child, after fork(2): what the first call would do. 0 or the error of meta_open; the handle stays
 // usable for another try. In the parent: nothing.
 int meta_fork_child(struct meta *m);

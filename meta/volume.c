@@ -350,6 +350,15 @@ meta_fork_parent(struct meta *m)
     shared_unlock(m->s, &m->fork_mask);
 }
 
+void
+meta_fork_release(struct meta *m)
+{
+    if (!m->forking)
+        return;
+    m->forking = false;
+    pthread_sigmask(SIG_SETMASK, &m->fork_mask, NULL);
+}
+
 // The child of a fork goes on: SQLite's connection is as good as the parent's (its locks are not the
 // kernel's, and what it has cached is checked against the shared memory of its log), unless a thread was
 // using it.
@@ -359,10 +368,7 @@ volume_child(struct meta *m)
     struct op *op;
     int r;
 
-    if (m->forking) { // the parent's thread blocked signals, and so did this copy of it
-        m->forking = false;
-        pthread_sigmask(SIG_SETMASK, &m->fork_mask, NULL);
-    }
+    meta_fork_release(m); // the parent's thread blocked signals, and so did this copy of it
     pthread_mutex_init(&m->hold_lock, NULL);
     cache_forget(m->cache);
     if (m->busy) {

@@ -93,7 +93,7 @@ volume(void)
     NEED(fd = open("f", O_RDONLY));
     T("fstatvfs", 0, fstatvfs(fd, &st2));
     EQ("fstatvfs-same", st.f_namemax, st2.f_namemax);
-    EQ("fstatvfs-blocks", st.f_blocks, st2.f_blocks);
+    EQ("fstatvfs-block-size", st.f_bsize, st2.f_bsize);
     close(fd);
     T("bad-fd", EBADF, fstatvfs(-1, &st));
     B("writable", !(st2.f_flag & ST_RDONLY));

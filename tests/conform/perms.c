@@ -138,6 +138,13 @@ killed_by_write(void)
         AS(U2, G2)
         T(label_of("open-trunc-%s", rows[i].name), 0, try_open("f", O_WRONLY | O_TRUNC, 0));
         EQ(label_of("open-trunc-%s-is", rows[i].name), rows[i].after, mode_of("f"));
+        NEED(chmod("f", rows[i].before));
+        AS(U2, G2)
+        {
+            NEED(fd = open("f", O_WRONLY));
+            T(label_of("ftruncate-%s", rows[i].name), 0, ftruncate(fd, 1));
+        }
+        EQ(label_of("ftruncate-%s-is", rows[i].name), rows[i].after, mode_of("f"));
     }
     // Without group execute, S_ISGID is no privilege: it stays where the writer is in the group.
     NEED(chmod("f", 02766));

@@ -250,6 +250,7 @@ test_kill(void **state)
             beside = NULL;
         }
     }
+    fsc_close_volume(beside);
     munmap(told, 4096);
     fc_remove();
 }

@@ -132,7 +132,7 @@ test_fork_among_threads(void **state)
     atomic_store(&over, false);
     OK(pthread_create(&t[0], NULL, busy, "one"));
     OK(pthread_create(&t[1], NULL, busy, "two"));
-    for (int i = 0; i < 30; i++)
+    for (int i = 0; i < 100; i++)
         IS(fc_wait(child(after_busy_fork)), 0);
     atomic_store(&over, true);
     OK(pthread_join(t[0], NULL));
