@@ -4,6 +4,7 @@
 //
 //   cc copytree.c $(pkg-config --cflags --libs libfsclient) -o copytree
 //   ./copytree local:/srv/vol /usr/include /include
+#define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
