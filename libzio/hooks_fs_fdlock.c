@@ -194,7 +194,8 @@ route_lock_closed(struct route_file *f)
     route_leave(&g);
 }
 
-// Within route_enter. (Where other processes have the description too, its lock goes with our last descriptor.)
+// Within route_enter. (Where other processes have the description too, its lock goes with our last
+// descriptor.)
 void
 route_ofd_closed(struct route_file *f)
 {

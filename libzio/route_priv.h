@@ -79,8 +79,8 @@ void route_table_fork_child(void);
 // ---- this process's open files (route_fd.c) ----
 
 struct route_file {
-    _Atomic int refs;    // descriptors, and calls that use it; 0: free
-    _Atomic int lock_fd; // see route_lock_fd; -1: not made yet
+    _Atomic int refs;       // descriptors, and calls that use it; 0: free
+    _Atomic int lock_fd;    // see route_lock_fd; -1: not made yet
     atomic_bool ofd_locked; // a lock of the open file description was taken here: closing gives it up
     struct fsc_file *_Atomic file;
     _Atomic int error; // why file is NULL

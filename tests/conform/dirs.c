@@ -208,6 +208,6 @@ unix_socket(void)
 }
 
 const struct test_case cases_dirs[] = {
-    {"mkdir", makes}, {"mkdir-who", who},      {"sticky", sticky}, {"mknod", special},
-    {"mkfifo", fifo}, {"fifo", fifo_io}, {"socket", unix_socket}, {NULL, NULL},
+    {"mkdir", makes}, {"mkdir-who", who}, {"sticky", sticky},      {"mknod", special},
+    {"mkfifo", fifo}, {"fifo", fifo_io},  {"socket", unix_socket}, {NULL, NULL},
 };

@@ -281,6 +281,8 @@ holes(void)
     EQ("data-after-punch", 15 * K64, lseek(fd, 0, SEEK_DATA));
     T("negative", ENXIO, lseek(fd, -1, SEEK_DATA));
     B("sparse", stat_of("f").st_blocks * 512 < 16 * K64);
+    NEED(fill(fd, 0, 16 * K64, 'c'));
+    B("filled", stat_of("f").st_blocks * 512 >= 16 * K64);
     close(fd);
 }
 
