@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Copies a directory tree of this machine into a volume: directories, files with their holes left out, symbolic links
-// and modes.
+// Copies a directory tree of this machine into a volume: directories, files with their holes left out,
+// symbolic links and modes.
 //
 //   cc copytree.c $(pkg-config --cflags --libs libfsclient) -o copytree
 //   ./copytree local:/srv/vol /usr/include /include

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Appends the lines of standard input to a file in a volume. Any number of these may write to one file: a line is
-// never torn by another's, since O_APPEND is atomic among all processes. With a size, the file is renamed to FILE.1
-// when it has grown that large; a flock makes one of the writers do that.
+// Appends the lines of standard input to a file in a volume. Any number of these may write to one file: a
+// line is never torn by another's, since O_APPEND is atomic among all processes. With a size, the file is
+// renamed to FILE.1 when it has grown that large; a flock makes one of the writers do that.
 //
 //   cc logappend.c $(pkg-config --cflags --libs libfsclient) -o logappend
 //   some-server 2>&1 | ./logappend local:/srv/vol /log/server 10000000
