@@ -181,7 +181,9 @@ attach(struct meta *m, bool fresh)
 {
     int r;
 
-    if ((r = db_open(m->dir, false, &m->say, &m->db)) < 0)
+    r = fresh || m->s->broken ? db_open(m->dir, false, &m->say, &m->db)
+                              : db_open_again(m->dir, &m->say, &m->db);
+    if (r < 0)
         return r;
     if ((r = schema_upgrade(m->db, META_SCHEMA, &m->say)) < 0)
         return r;
@@ -377,7 +379,8 @@ volume_child(struct meta *m)
 
         // The old one is left as it is: it can't even be closed.
         memset(&m->op, 0, sizeof(m->op));
-        if ((r = db_open(m->dir, false, &m->say, &db)) < 0)
+        r = m->s->broken ? db_open(m->dir, false, &m->say, &db) : db_open_again(m->dir, &m->say, &db);
+        if (r < 0)
             return r;
         m->db = db;
         m->busy = false;
