@@ -40,20 +40,28 @@ struct opts {
     const char *recv;      // echo, fault: "loop", "waitall" or "read"
     const char *order;     // fault: "first" or "spread"
     const char *apps;      // app: comma list, or NULL for all
+    const char *target;    // fs: a directory, or the URL of a volume; NULL: a temporary directory
+    const char *ways;      // fs: comma list, or NULL for all
+    const char *rows;      // fs: comma list, or NULL for all
+    const char *tree;      // fs: the directory whose copy is untarred
     struct numlist sizes;  // bytes
     struct numlist copies; // echo, fault
     struct numlist pages;  // fault
     uint64_t slice_ns;     // length of one slice
     uint64_t warm_ns;      // warm-up of each variant of a row
+    uint64_t size;         // fs: bytes of the large file
+    uint64_t million;      // fs: names in one directory; 0: no such rows
     uint64_t ring;   // echo: receive buffers that take turns, but for the copy-free server of comparison
     uint64_t skew;   // echo, fault: bytes by which each buffer's start differs from the one before
     unsigned rounds; // slices of each variant in a row
     int cpu_server;  // where workers and servers run
     int cpu_client;  // where clients, feeders and drains run
-    bool json;       // one JSON document on stdout, nothing else
-    bool quick;      // a short run
-    bool ordinary;   // not under SCHED_RR, even where that is allowed
-    bool smoke;      // the tests' run: every path once, no time worth judging
+    bool slice_given, rounds_given; // --slice, --rounds
+    bool json;                      // one JSON document on stdout, nothing else
+    bool ceiling;                   // app: redis also with its large copies left out, bytes wrong: the bound
+    bool quick;                     // a short run
+    bool ordinary;                  // not under SCHED_RR, even where that is allowed
+    bool smoke;                     // the tests' run: every path once, no time worth judging
 };
 
 extern struct opts opt;
@@ -66,6 +74,7 @@ int run_alloc(json_t *result);
 int run_micro(json_t *result);
 int run_app(json_t *result);
 int run_table(json_t *result);
+int run_fs(json_t *result);
 int run_demo(json_t *result);
 int run_report(json_t *result);
 

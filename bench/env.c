@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
@@ -59,10 +60,14 @@ find_lib(void)
     return 0;
 }
 
+static cpu_set_t allowed; // CPUs at the start
+
 int
 env_init(void)
 {
     cpu_set_t set;
+    CPU_ZERO(&allowed);
+    sched_getaffinity(0, sizeof allowed, &allowed);
     opt.cpu_server = opt.cpu_client = -1;
     if (sched_getaffinity(0, sizeof set, &set) == 0) {
         for (int c = 0; c < CPU_SETSIZE && opt.cpu_client < 0; c++)
@@ -83,6 +88,44 @@ env_pin(int cpu)
     CPU_ZERO(&set);
     CPU_SET(cpu, &set);
     sched_setaffinity(0, sizeof set, &set);
+}
+
+void
+env_unpin(void)
+{
+    if (CPU_COUNT(&allowed))
+        sched_setaffinity(0, sizeof allowed, &allowed);
+}
+
+int
+env_beside(const char *name, char *out)
+{
+    char exe[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    if (n <= 0)
+        return -ENOENT;
+    exe[n] = '\0';
+    *strrchr(exe, '/') = '\0';
+    if (snprintf(out, PATH_MAX, "%s/%s", exe, name) >= PATH_MAX)
+        return -ENAMETOOLONG;
+    return access(out, R_OK) == 0 ? 0 : -ENOENT;
+}
+
+int
+env_zio(char *out)
+{
+    const char *exe = getenv("ZIO_EXE"), *path = getenv("PATH");
+    if (env_beside("../zio", out) == 0 && access(out, X_OK) == 0)
+        return 0;
+    if (exe && snprintf(out, PATH_MAX, "%s", exe) < PATH_MAX && access(out, X_OK) == 0)
+        return 0;
+    while (path && *path) {
+        int n = (int)strcspn(path, ":");
+        if (snprintf(out, PATH_MAX, "%.*s/zio", n, path) < PATH_MAX && access(out, X_OK) == 0)
+            return 0;
+        path += n + (path[n] == ':');
+    }
+    return -ENOENT;
 }
 
 // LD_PRELOAD's list without any libzio.so. Returns a malloc'd string, or NULL.
@@ -142,7 +185,11 @@ env_for(int shim)
             continue;
         bad = !(envp[k++] = strdup(environ[i]));
     }
-    if (!bad && shim) {
+    if (!bad && shim == ENV_NOCOPY) {
+        bad = asprintf(&envp[k], "LD_PRELOAD=%.*s/libzio-nocopy.so", (int)(strrchr(opt.lib, '/') - opt.lib),
+                       opt.lib) < 0;
+        k += !bad;
+    } else if (!bad && shim) {
         bad = asprintf(&envp[k], "LD_PRELOAD=%s%s%s", opt.lib, *rest ? ":" : "", rest) < 0;
         k += !bad;
     } else if (!bad && *rest) {
@@ -225,7 +272,7 @@ int
 tmpdir_make(char *out)
 {
     const char *t = getenv("TMPDIR");
-    snprintf(out, 128, "%s/zio-bench.XXXXXX", t && *t && strlen(t) < 100 ? t : "/tmp");
+    snprintf(out, TMPDIR_MAX, "%s/zio-bench.XXXXXX", t && *t && strlen(t) < TMPDIR_MAX - 20 ? t : "/tmp");
     return mkdtemp(out) ? 0 : -errno;
 }
 
@@ -239,9 +286,25 @@ remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
     return 0;
 }
 
+// Whatever is still mounted below: its files are somebody's.
+static void
+unmount_below(const char *dir)
+{
+    char line[4096], at[2048];
+    size_t n = strlen(dir);
+    FILE *f = fopen("/proc/self/mounts", "re");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "%*s %2047s", at) == 1 && !strncmp(at, dir, n) && at[n] == '/')
+            umount2(at, MNT_DETACH);
+    if (f)
+        fclose(f);
+}
+
 void
 tmpdir_remove(const char *dir)
 {
-    if (strstr(dir, "/zio-bench."))
-        nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    if (!strstr(dir, "/zio-bench."))
+        return;
+    unmount_below(dir);
+    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }

@@ -18,7 +18,17 @@ void env_drop_preload(char **argv);
 
 // Pins the calling thread.
 void env_pin(int cpu);
+// Gives it all CPUs back that the bench may use.
+void env_unpin(void);
 
+// The path of `zio` itself, into out (at least 4096 bytes): beside this build, what ZIO_EXE says, or in PATH.
+// 0 or -ENOENT.
+int env_zio(char *out);
+// The path of a file that belongs to the bench, such as "peers/ceph.sh", which lies beside its program. The
+// same.
+int env_beside(const char *name, char *out);
+
+enum { ENV_PLAIN, ENV_SHIM, ENV_NOCOPY }; // NOCOPY: with libzio-nocopy.so alone (nocopy.c)
 // An environment for a child: LD_PRELOAD without libzio.so, or with it first. Free with env_free().
 // NULL: out of memory.
 char **env_for(int shim);
@@ -30,7 +40,8 @@ json_t *env_machine(void);
 // "512K", "4M", "64": a size as people write it. `out` holds at least 16 bytes. Returns out.
 char *size_text(uint64_t n, char *out);
 
-// A new directory under $TMPDIR, into out (at least 128 bytes). 0 or -errno.
+enum { TMPDIR_MAX = 256 };
+// A new directory under $TMPDIR, into out (TMPDIR_MAX bytes). 0 or -errno.
 int tmpdir_make(char *out);
 // Removes it with all it holds; it must have come from tmpdir_make().
 void tmpdir_remove(const char *dir);

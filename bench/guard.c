@@ -16,6 +16,7 @@
 
 #include "bench/bench.h"
 #include "bench/env.h"
+#include "bench/fsway.h"
 #include "bench/guard.h"
 
 static char *tmpdir;         // the shared page
@@ -83,8 +84,10 @@ guard_enter(int first)
     while (waitpid(child, &status, 0) < 0)
         if (errno != EINTR)
             break;
-    if (tmpdir[0])
+    if (tmpdir[0]) {
+        fsway_end_all(tmpdir);
         tmpdir_remove(tmpdir);
+    }
     if (WIFSIGNALED(status)) {
         signal(WTERMSIG(status), SIG_DFL);
         raise(WTERMSIG(status));
@@ -95,7 +98,7 @@ guard_enter(int first)
 const char *
 guard_tmpdir(void)
 {
-    char name[128];
+    char name[TMPDIR_MAX];
     int err = tmpdir_make(name);
     if (err) {
         errno = -err;

@@ -29,6 +29,9 @@ pkglibexec_PROGRAMS += %D%/zio-bench
 	%D%/run_table.c \
 	%D%/run_demo.c \
 	%D%/run_report.c \
+	%D%/worker_fs.h %D%/worker_fs.c %D%/worker_fs_tree.c %D%/worker_fs_posix.c \
+	%D%/fsway.h %D%/fsway.c \
+	%D%/run_fs.h %D%/run_fs.c %D%/run_fs_tree.c %D%/run_fs_many.c \
 	%D%/render.c %D%/render.h \
 	%D%/load.c %D%/load.h \
 	%D%/run_app.c %D%/app.h \
@@ -38,5 +41,21 @@ pkglibexec_PROGRAMS += %D%/zio-bench
 	%D%/prog.c %D%/prog.h \
 	%D%/resp.c %D%/resp.h \
 	%D%/http.c %D%/http.h
+# Beside libzio.so, where zio-bench finds it. Never preloaded but by `zio bench app --ceiling`.
+pkglib_LTLIBRARIES += libzio/libzio-nocopy.la
+libzio_libzio_nocopy_la_SOURCES = %D%/nocopy.c
+libzio_libzio_nocopy_la_CFLAGS = $(ZIO_CFLAGS) -O2 -fno-builtin -fno-stack-protector
+libzio_libzio_nocopy_la_LDFLAGS = -module -avoid-version -shared
 %C%_zio_bench_CFLAGS = $(ZIO_CFLAGS) $(JANSSON_CFLAGS) -fno-builtin
 %C%_zio_bench_LDADD = $(JANSSON_LIBS)
+
+# The same file work through libfsclient, in a program of its own.
+pkglibexec_PROGRAMS += %D%/zio-bench-fsc
+%C%_zio_bench_fsc_SOURCES = %D%/worker.h %D%/wire.h %D%/pattern.h %D%/worker_fs.h %D%/worker_fs.c %D%/worker_fs_tree.c %D%/worker_fs_lib.c
+%C%_zio_bench_fsc_CFLAGS = $(ZIO_CFLAGS)
+%C%_zio_bench_fsc_LDADD = $(FSCLIENT_LIBS)
+
+# How others' file systems are started for comparison. configure links them into the build tree, beside zio-bench.
+peersdir = $(pkglibexecdir)/peers
+dist_peers_SCRIPTS = %D%/peers/passthrough.sh %D%/peers/moosefs.sh %D%/peers/gluster.sh %D%/peers/ceph.sh
+dist_peers_DATA = %D%/peers/lib.sh

@@ -92,6 +92,48 @@ data_block(FILE *f, const json_t *result, const char *x, const char *curve, unsi
     fprintf(f, "EOD\n");
 }
 
+// Rows of ways: a group of bars for each row, a bar for each way but native, which is the line at 1.
+static void
+ways_script(FILE *f, const json_t *result, const char *path)
+{
+    json_t *row, *name;
+    size_t i, k;
+    fprintf(
+        f,
+        "set terminal svg size 1200,640 dynamic background '#ffffff' font 'sans,12'\nset output '%s'\n"
+        "set title 'zIO: %s, speed over native'\nset ylabel 'speed / native'\nset grid y\nset logscale y\n"
+        "set key outside right\nset style data histograms\nset style histogram clustered gap 1\n"
+        "set style fill solid 0.7\nset boxwidth 0.9\nset xtics rotate by -35\nset datafile missing '-'\n$d "
+        "<< EOD\n",
+        path, json_string_value(json_object_get(result, "bench")));
+    json_array_foreach(json_object_get(result, "rows"), i, row)
+    {
+        const json_t *key = json_object_get(row, "key");
+        if (!json_object_size(json_object_get(row, "to_native")))
+            continue;
+        fprintf(f, "\"%s", json_string_value(json_object_get(key, "op")));
+        if (json_integer_value(json_object_get(key, "threads")) > 1)
+            fprintf(f, ", %lld threads", (long long)json_integer_value(json_object_get(key, "threads")));
+        fprintf(f, "\"");
+        json_array_foreach(json_object_get(result, "ways"), k, name)
+        {
+            const json_t *q = json_object_get(json_object_get(row, "to_native"), json_string_value(name));
+            if (q)
+                fprintf(f, " %g", quart_of(q).median);
+            else
+                fprintf(f, " -");
+        }
+        fprintf(f, "\n");
+    }
+    fprintf(f, "EOD\nplot 1 with lines lc 'grey' dt 2 notitle");
+    json_array_foreach(json_object_get(result, "ways"), k, name)
+    {
+        if (strcmp(json_string_value(name), "native") != 0)
+            fprintf(f, ", $d using %zu:xtic(1) title '%s'", k + 2, json_string_value(name));
+    }
+    fprintf(f, "\n");
+}
+
 static void
 script(FILE *f, const json_t *result, const char *path)
 {
@@ -149,7 +191,7 @@ plot_result(const json_t *result, const char *path)
         fprintf(stderr, "zio-bench: %s: %s\n", tmp, strerror(errno));
         return -1;
     }
-    script(f, result, path);
+    (json_object_get(result, "ways") ? ways_script : script)(f, result, path);
     fclose(f);
     int err = posix_spawnp(&pid, "gnuplot", NULL, NULL, argv, environ);
     if (!err)

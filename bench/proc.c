@@ -114,10 +114,56 @@ worker_start(struct worker *w, int shim, enum data_kind data)
     return err;
 }
 
+int
+worker_start_program(struct worker *w, const char *name, const char *const *argv, char *const *envp,
+                     const char *said)
+{
+    int ctl[2] = {-1, -1}, err = 0;
+    *w = (struct worker)WORKER_INIT;
+    w->name = name;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ctl) < 0)
+        err = -errno;
+    if (!err && (w->pid = fork()) < 0) {
+        err = -errno;
+        w->pid = 0;
+    }
+    if (!err && w->pid == 0) {
+        int out = open(said, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        env_unpin();
+        dup2(out, 2);
+        if (ctl[1] == WORKER_CTL_FD)
+            fcntl(WORKER_CTL_FD, F_SETFD, 0);
+        else
+            dup2(ctl[1], WORKER_CTL_FD);
+        execve(argv[0], (char *const *)argv, envp);
+        dprintf(2, "%s: %s\n", argv[0], strerror(errno));
+        _exit(127);
+    }
+    close_fd(&ctl[1]);
+    if (err) {
+        snprintf(w->why, sizeof w->why, "%s could not be started: %s", name, strerror(-err));
+        close_fd(&ctl[0]);
+        return err;
+    }
+    w->pidfd = pidfd_open(w->pid, 0);
+    w->ctl = ctl[0];
+    return 0;
+}
+
 static const char *
 kind_name(const struct worker *w)
 {
+    if (w->name)
+        return w->name;
     return w->shim ? "the shim worker" : "the plain worker";
+}
+
+bool
+worker_gone(const struct worker *w)
+{
+    struct pollfd p = {.fd = w->pidfd, .events = POLLIN};
+    return w->pidfd < 0 || poll(&p, 1, 0) == 1;
 }
 
 void
@@ -148,10 +194,10 @@ int
 worker_reply(struct worker *w, struct wrep *p)
 {
     struct pollfd pf = {.fd = w->ctl, .events = POLLIN};
-    int n = poll(&pf, 1, CALL_TIMEOUT_MS);
+    int n = poll(&pf, 1, w->timeout_ms);
     if (n == 0) {
         snprintf(w->why, sizeof w->why, "%s (pid %d) did not answer within %d s", kind_name(w), (int)w->pid,
-                 CALL_TIMEOUT_MS / 1000);
+                 w->timeout_ms / 1000);
         kill(w->pid, SIGKILL);
         return -ETIMEDOUT;
     }

@@ -92,6 +92,47 @@ add_verdict(struct line *l, const json_t *row)
     add(l, -1, out);
 }
 
+// A row of ways (run_fs.h): each way's figure, and behind it the speed over native.
+static void
+add_ways(struct line *l, const json_t *result, const json_t *row)
+{
+    json_t *name;
+    size_t i;
+    add(l, -8, json_string_value(json_object_get(row, "unit")));
+    json_array_foreach(json_object_get(result, "ways"), i, name)
+    {
+        const json_t *q = json_object_get(json_object_get(row, "ways"), json_string_value(name));
+        const json_t *t = json_object_get(json_object_get(row, "to_native"), json_string_value(name));
+        char num[24], text[64] = "-";
+        if (q)
+            snprintf(text, sizeof text, "%s%s", render_number(quart_of(q).median, num), t ? "" : "     ");
+        if (q && t)
+            snprintf(text, sizeof text, "%s %.2f", num, quart_of(t).median);
+        add(l, 13, text);
+    }
+}
+
+// The targets that are missed, by name, or PASS.
+static void
+add_verdicts(struct line *l, const json_t *row)
+{
+    char out[CELL] = "";
+    size_t i, n = 0;
+    json_t *t;
+    json_array_foreach(json_object_get(row, "targets"), i, t)
+    {
+        if (json_is_true(json_object_get(t, "met")) || n >= sizeof out)
+            continue;
+        n += (size_t)snprintf(out + n, sizeof out - n, "%s%s %.3g, not %s %.3g%s", n ? "; " : "",
+                              json_string_value(json_object_get(t, "what")),
+                              json_number_value(json_object_get(t, "got")),
+                              json_string_value(json_object_get(t, "relation")),
+                              json_number_value(json_object_get(t, "target")),
+                              json_is_true(json_object_get(t, "within_spread")) ? " (in spread)" : "");
+    }
+    add(l, -1, n ? out : json_array_size(json_object_get(row, "targets")) ? "PASS" : "");
+}
+
 static struct line
 row_line(const json_t *result, const json_t *row)
 {
@@ -116,6 +157,11 @@ row_line(const json_t *result, const json_t *row)
     }
     if (json_object_get(result, "columns"))
         return l;
+    if (json_object_get(result, "ways")) {
+        add_ways(&l, result, row);
+        add_verdicts(&l, row);
+        return l;
+    }
     add_number(&l, json_object_get(json_object_get(row, "plain"), "median"));
     add_number(&l, json_object_get(json_object_get(row, "shim"), "median"));
     add_ratio(&l, json_object_get(row, "ratio"));
@@ -144,6 +190,15 @@ heading(const json_t *result, const json_t *row)
     }
     if (json_object_get(result, "columns"))
         return l;
+    if (json_object_get(result, "ways")) {
+        add(&l, -8, "unit");
+        json_array_foreach(json_object_get(result, "ways"), i, v)
+        {
+            add(&l, 13, json_string_value(v));
+        }
+        add(&l, -1, "targets");
+        return l;
+    }
     add(&l, 10, "plain");
     add(&l, 10, "zIO");
     add(&l, -20, "zIO/plain [quart.]");

@@ -116,7 +116,7 @@ run_app(json_t *result)
     }
     prefer_memory();
     net_own();
-    result_head(result, "operations/s", false, NULL,
+    result_head(result, "operations/s", false, opt.ceiling ? "free copies" : NULL,
                 "Real programs, plain and under zIO. redis: redis-benchmark -c 4, append-only file, one key; "
                 "files in "
                 "memory unless TMPDIR says otherwise. Others: one run of the program, or one request, is an "

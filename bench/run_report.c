@@ -23,6 +23,7 @@ static const struct part {
     {"fault", "Echo server that looks at its messages", run_fault},
     {"table", "A file to a socket", run_table},
     {"app", "Real programs", run_app},
+    {"fs", "Files of a volume", run_fs},
 };
 
 static long

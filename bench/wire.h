@@ -11,7 +11,7 @@ enum {
     WORKER_DATA_FD = 4, // the data socket, where the kind has one
 };
 
-enum wkind { WK_COPY = 1, WK_ECHO, WK_ALLOC, WK_MICRO, WK_TABLE };
+enum wkind { WK_COPY = 1, WK_ECHO, WK_ALLOC, WK_MICRO, WK_TABLE, WK_FS };
 
 enum wop {
     WOP_SETUP = 1, // kind and parameters; once
@@ -25,6 +25,23 @@ enum wsource { WS_STABLE, WS_REWRITE, WS_RECV };
 enum wsend { WSEND_WRITE, WSEND_SEND, WSEND_WRITEV };
 enum wrecv { WRECV_LOOP, WRECV_WAITALL, WRECV_READ };
 enum tmethod { TM_READ_WRITE, TM_MMAP_WRITE, TM_SENDFILE, TM_SPLICE, TM_VMSPLICE, TM_ZEROCOPY, TM_COUNT };
+
+// fs: what a slice does, in the way's directory.
+enum fsop {
+    FSOP_READ = 1,  // 4 KiB at random places of a large file
+    FSOP_SEQ_READ,  // the large file from its start to its end
+    FSOP_SEQ_WRITE, // a new file of that size, and fsync
+    FSOP_OPEN,      // open, read 4 KiB, close
+    FSOP_STAT,
+    FSOP_CREATE,     // open with O_CREAT and O_EXCL, close
+    FSOP_UNLINK,     // of empty files
+    FSOP_SMALL,      // create, write 4 KiB, close
+    FSOP_SMALL_SYNC, // with an fsync before the close
+    FSOP_MANY,       // create the names first .. first + count - 1 in one directory; no slice_ns
+    FSOP_LOOKUP,     // stat of random ones of the first `count` of them
+    FSOP_LIST,       // read that directory from start to end; aux[0]: ns until the first name was there
+    FSOP_REMOVE,     // remove the tree `path` with all below it: aux[0] files' bytes
+};
 
 struct wreq {
     uint32_t op;       // enum wop
@@ -43,8 +60,13 @@ struct wreq {
     uint32_t recv;     // echo: enum wrecv
     uint32_t pages;    // echo: pages of the last copy that are read before it is sent
     uint32_t spread;   // echo: those pages are spread over the message, not its first ones
-    uint32_t method;   // table: enum tmethod
-    char path[128];    // table: the file
+    uint32_t method;   // table: enum tmethod; fs: enum fsop
+    uint32_t threads;  // fs: how many read at once
+    uint32_t direct;   // fs: with O_DIRECT
+    uint64_t first;    // fs: FSOP_MANY
+    uint64_t count;    // fs: FSOP_MANY, FSOP_LOOKUP
+    char path[400];    // table: the file; fs: the directory to work in
+    char url[400];     // fs: the volume, where the worker goes to it through libfsclient
 };
 
 struct wrep {

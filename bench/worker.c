@@ -53,6 +53,8 @@ kind_ops(uint32_t kind)
         return &worker_micro;
     case WK_TABLE:
         return &worker_table;
+    case WK_FS:
+        return &worker_fs;
     }
     return NULL;
 }

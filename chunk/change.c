@@ -116,8 +116,12 @@ chunk_delete(struct chunk_store *s, uint64_t id)
         struct chunk_file cf = {.file.fd = -1};
         struct group *g;
 
-        if (id == 0 || (r = group_get(s, id / GROUP_CHUNKS, false, &g)) == -ENOENT)
-            return remove_stray(s, id);
+        if (id == 0)
+            return -ENOENT;
+        if ((r = group_get(s, id / GROUP_CHUNKS, false, &g)) == -ENOENT) {
+            r = remove_stray(s, id);
+            continue;
+        }
         if (r)
             return r;
         atomic_store(&cf.id, id);
@@ -127,8 +131,8 @@ chunk_delete(struct chunk_store *s, uint64_t id)
             r = remove_file(s, &cf);
             excl_leave(s, &cf);
         } else if (r == -ENOENT || r == -EBADMSG) {
+            // -ESTALE: what this handle has open is the file of before; it is forgotten now.
             r = remove_stray(s, id);
-            i = TRIES;
         }
         group_put(s, cf.group);
     }
@@ -356,7 +360,8 @@ info(struct chunk_store *s, struct chunk_file *cf, void *arg)
     *out = (struct chunk_info){.id = atomic_load(&cf->id),
                                .size = (uint64_t)st.st_size,
                                .stored = (uint64_t)st.st_blocks * 512,
-                               .shared = st.st_nlink > 1};
+                               .shared = st.st_nlink > 1,
+                               .changed = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec};
     for (uint32_t b = 0; b < backed; b++)
         out->unsummed +=
             sum_state(atomic_load_explicit(entry_word(cf, b), memory_order_relaxed)) >= SUM_DIRTY;

@@ -109,6 +109,7 @@ struct chunk_info {
     uint64_t stored;   // bytes of disk the data takes; shared bytes count for each of their owners
     uint32_t unsummed; // blocks whose sum is not up to date (written since the last chunk_sync)
     bool shared;       // the data file is another chunk's too: the next write copies it
+    int64_t changed;   // when the data was last written, in nanoseconds since 1970; also through a descriptor
 };
 
 // Make a store in dir, which must be an empty directory or not exist (its parent must). opt may be NULL.
@@ -138,6 +139,10 @@ int chunk_create(struct chunk_store *store, uint64_t id);
 // damaged. -ENOENT: no such chunk. A read that runs at the same time as a write to the same bytes returns for
 // each either the old or the new.
 ssize_t chunk_read(struct chunk_store *store, uint64_t id, void *buf, size_t len, uint64_t off);
+
+// Compare with their sums all blocks that [off, off + len) touches and that this handle has not found right
+// before: for who is about to read them through a descriptor. 0; -EIO: one is damaged (reported); -ENOENT.
+int chunk_verify(struct chunk_store *store, uint64_t id, uint64_t off, uint64_t len);
 
 // Write len bytes at off, growing the chunk if need be: the number written, which is less than len only where
 // an error follows (as with pwrite on a full disk). Durable after chunk_sync. A write of part of a damaged
@@ -241,6 +246,12 @@ int chunk_fd_check(struct chunk_store *store, const struct chunk_fd *cfd);
 // damage. -ESTALE as chunk_fd_check; -EBADF: opened O_RDONLY; -EFBIG: beyond the chunk size; -ENOSPC;
 // -ENOENT.
 int chunk_fd_begin_write(struct chunk_store *store, struct chunk_fd *cfd, uint64_t off, uint64_t len);
+
+// From here on until the last copy of the descriptor, and the last mapping made through it, is gone from
+// every process, the chunk keeps this file: clones are made by copying. For mappings that must go on to see
+// what is written. A sharing is ended first. -ESTALE: then, too, the chunk has another file now; open that.
+// -ENOSPC; -ENOENT.
+int chunk_fd_hold(struct chunk_store *store, struct chunk_fd *cfd);
 
 // All writing through this descriptor and its copies is over; the next chunk_sync (or scrub) sums the blocks
 // again. 0 also when nothing was announced.

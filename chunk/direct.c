@@ -2,7 +2,8 @@
 // Descriptors of data files, for those who let the kernel do the work. Who writes through one holds a shared
 // lock on a byte far behind the data, on that very descriptor: so the lock lasts as long as any copy of the
 // descriptor or mapping through it does, whoever has it, and ends with the last. Blocks announced for writing
-// are DIRECT, and are not summed while there is such a lock.
+// are DIRECT, and are not summed while there is such a lock. Who only wants to go on seeing the chunk (hold)
+// has the lock, too: what it keeps away is another file under the chunk's name.
 #include <errno.h>
 #include <unistd.h>
 
@@ -152,6 +153,33 @@ chunk_fd_begin_write(struct chunk_store *s, struct chunk_fd *cfd, uint64_t off, 
     if (off > s->chunk_size || len > s->chunk_size - off)
         return -EFBIG;
     r = excl_do(s, cfd->id, announce, &a);
+    return r ? r : a.verdict;
+}
+
+static int
+hold(struct chunk_store *s, struct chunk_file *cf, void *arg)
+{
+    struct announce *a = arg;
+    int r;
+
+    a->verdict = -ESTALE;
+    if (cf->seq != a->cfd->seq)
+        return 0;
+    if (atomic_load(&cf->slot[SLOT_FLAGS]) & SLOT_SHARED && (r = clone_break(s, cf, s->chunk_size)) != 0)
+        return r;
+    a->verdict = 0;
+    return io_lock(a->cfd->fd, F_RDLCK, LOCK_BYTE);
+}
+
+int
+chunk_fd_hold(struct chunk_store *s, struct chunk_fd *cfd)
+{
+    struct announce a = {.cfd = cfd};
+    int r = store_enter_write(s);
+
+    if (r)
+        return r;
+    r = excl_do(s, cfd->id, hold, &a);
     return r ? r : a.verdict;
 }
 

@@ -3,6 +3,7 @@
 // from then on reading it is a pread. An entry changes before the block's content does, so an unchanged entry
 // means that the sum is that of the content.
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "chunk/impl.h"
@@ -17,6 +18,34 @@ static enum plan
 plan_block(struct chunk_file *cf, uint32_t block, uint64_t entry)
 {
     return block_known(cf, block, entry) || cf->foreign || !entry_tells(cf, entry) ? PLAN_PLAIN : PLAN_VERIFY;
+}
+
+void
+block_learn(struct chunk_file *cf, uint32_t block, uint64_t entry)
+{
+    _Atomic uint64_t *many, *none = NULL;
+    uint32_t learnt;
+
+    if (block < SLOT_ENTRIES) {
+        atomic_store_explicit(&cf->few[block], ~entry, memory_order_relaxed);
+        return;
+    }
+    if (cf->nblocks <= SLOT_ENTRIES) // it is being closed
+        return;
+    many = atomic_load_explicit(&cf->many, memory_order_acquire);
+    if (!many) {
+        // Without memory it is verified again the next time.
+        if ((many = calloc(cf->nblocks - SLOT_ENTRIES, sizeof *many)) == NULL)
+            return;
+        if (!atomic_compare_exchange_strong(&cf->many, &none, many)) {
+            free((void *)many);
+            many = none;
+        }
+    }
+    learnt = atomic_load_explicit(&cf->learnt, memory_order_relaxed);
+    while (block >= learnt && !atomic_compare_exchange_weak(&cf->learnt, &learnt, block + 1))
+        ;
+    atomic_store_explicit(&many[block - SLOT_ENTRIES], ~entry, memory_order_relaxed);
 }
 
 enum verdict
@@ -180,6 +209,48 @@ read_pinned(struct chunk_store *s, struct chunk_file *cf, unsigned char *buf, si
     // owner.
     FENCE(memory_order_acquire);
     return file_current(cf) ? (ssize_t)done : -ESTALE;
+}
+
+static int
+verify_pinned(struct chunk_store *s, struct chunk_file *cf, uint32_t first, uint32_t last)
+{
+    uint32_t backed = slot_backed(s, cf->slot);
+    void *scratch = NULL;
+    ssize_t n = 0;
+
+    for (uint32_t b = first; b <= last && b < backed && n >= 0; b++) {
+        if (plan_block(cf, b, entry_load(s, cf, b)) == PLAN_PLAIN)
+            continue;
+        if (!scratch && (scratch = store_scratch(s)) == NULL)
+            return -ENOMEM;
+        n = block_verify(s, cf, b, scratch);
+    }
+    store_unscratch(s, scratch);
+    return n < 0 ? (int)n : file_current(cf) ? 0 : -ESTALE;
+}
+
+int
+chunk_verify(struct chunk_store *s, uint64_t id, uint64_t off, uint64_t len)
+{
+    struct chunk_file *cf;
+    int r = store_enter(s);
+
+    if (r || off >= s->chunk_size || len == 0)
+        return r;
+    if (len > s->chunk_size - off)
+        len = s->chunk_size - off;
+    r = -ESTALE;
+    for (int i = 0; i < TRIES && r == -ESTALE; i++) {
+        if ((r = cache_get(s, id, &cf)) < 0)
+            return r;
+        r = file_current(cf)
+                ? verify_pinned(s, cf, (uint32_t)(off / BLOCK), (uint32_t)((off + len - 1) / BLOCK))
+                : -ESTALE;
+        if (r == -ESTALE && cf->seq & 1 && !(s->flags & CHUNK_RDONLY))
+            (void)gate_pass(s, cf);
+        r = cache_put(s, cf, r);
+    }
+    return r == -ESTALE ? -EBUSY : r;
 }
 
 ssize_t

@@ -27,6 +27,8 @@ enum cli_exit {
     X(profile, "show which call stacks of a program copy most")                                              \
     X(doctor, "say what this machine allows, what is missing, and what mends it")                            \
     X(fs, "make, fill, list and check volumes: files that other programs reach with zio run --fs")           \
+    X(mount, "mount a volume on a directory, for programs that nothing can be preloaded into")               \
+    X(umount, "unmount a volume")                                                                            \
     X(bench, "run zIO's benchmarks")                                                                         \
     X(help, "explain a command")
 

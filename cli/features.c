@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const names[] = {"uffd",   "kernelfaults", "move",        "wp",
-                                    "events", "pagemapscan",  "procmapquery"};
+static const char *const names[] = {"uffd",   "kernelfaults", "move",         "wp",
+                                    "events", "pagemapscan",  "procmapquery", "populatewrite"};
 
 static bool
 is(const char *item, size_t len, const char *name)

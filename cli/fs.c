@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `zio fs`: becomes zio-fs, which parses its own arguments. Apart from zio,
-// which starts other programs and must not bring a database with it.
+// `zio fs`, `zio mount` and `zio umount`: they become zio-fs and zio-mount, which parse their own arguments.
+// Apart from zio, which starts other programs and must not bring a database with it.
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -9,11 +9,11 @@
 #include "cli/cli.h"
 
 static int
-become(const char *program, char **argv)
+become(const char *program, const char *build_dir, char **argv)
 {
     char path[3 * PATH_MAX];
 
-    if (paths_find_exec(program, "/cli", path, sizeof path) != 0)
+    if (paths_find_exec(program, build_dir, path, sizeof path) != 0)
         return cli_error(CLI_BROKEN, argv[0], "%s is not where it should be (%s): install zIO again", program,
                          path);
     execv(path, argv);
@@ -24,5 +24,19 @@ int
 cmd_fs(int argc, char **argv)
 {
     (void)argc;
-    return become("zio-fs", argv);
+    return become("zio-fs", "/cli", argv);
+}
+
+int
+cmd_mount(int argc, char **argv)
+{
+    (void)argc;
+    return become("zio-mount", "/fsclient/fuse", argv);
+}
+
+int
+cmd_umount(int argc, char **argv)
+{
+    (void)argc;
+    return become("zio-mount", "/fsclient/fuse", argv);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/fs.h"
 
@@ -15,7 +16,10 @@ fs_format(struct fs_args *a, struct fsc *fs)
                              .max_space = a->size,
                              .max_inodes = a->inodes,
                              .trash_seconds = (uint32_t)a->trash,
-                             .root_mode = a->mode};
+                             .root_mode = a->mode,
+                             .root_uid = geteuid(),
+                             .root_gid = getegid(),
+                             .dir_mode = a->dir_mode};
     int err;
 
     if (a->trash > UINT32_MAX)
@@ -25,8 +29,8 @@ fs_format(struct fs_args *a, struct fsc *fs)
     snprintf(fmt.label, sizeof fmt.label, "%s", a->label ? a->label : "");
     err = fsc_format(a->url, &fmt, &fs_options);
     if (err == -EINVAL || err == -EPROTONOSUPPORT)
-        return CLI_USAGE; // the library has said why
-    return err ? fs_fail(a, a->url, err) : CLI_OK;
+        return fs_told() ? CLI_USAGE : cli_error(CLI_USAGE, a->name, "%s: %s", a->url, strerror(-err));
+    return !err ? CLI_OK : fs_told() ? CLI_FAIL : fs_fail(a, a->url, err);
 }
 
 // ---- fsck, scrub ----
@@ -88,9 +92,9 @@ int
 fs_fsck(struct fs_args *a, struct fsc *fs)
 {
     struct check ck = {.a = a, .out = a->json ? json_array() : NULL};
-    struct fsc_check r;
+    struct fsc_check r = {0};
 
-    progress_begin(&ck.progress, a->name, 0, a->quiet);
+    progress_begin(&ck.progress, a->name, 0, a);
     return check_end(&ck, fsc_fsck(fs, a->repair, check_tell, &ck, &r), &r);
 }
 
@@ -98,9 +102,9 @@ int
 fs_scrub(struct fs_args *a, struct fsc *fs)
 {
     struct check ck = {.a = a, .out = a->json ? json_array() : NULL};
-    struct fsc_check r;
+    struct fsc_check r = {0};
 
-    progress_begin(&ck.progress, a->name, 0, a->quiet);
+    progress_begin(&ck.progress, a->name, 0, a);
     return check_end(&ck, fsc_scrub(fs, check_tell, &ck, &r), &r);
 }
 
@@ -252,20 +256,56 @@ trash_list(struct fs_args *a, struct fsc *fs)
     return n < 0 ? fs_fail(a, a->url, (int)n) : CLI_OK;
 }
 
+// An inode's number as `zio fs trash` shows it. 0: it is none.
+static uint64_t
+trash_inode(const char *text)
+{
+    char *end;
+    uint64_t ino = strtoull(text, &end, 10);
+
+    return *text < '0' || *text > '9' || *end ? 0 : ino;
+}
+
+static int
+trash_fail(struct fs_args *a, const char *text, int err)
+{
+    return err == -ENOENT ? fs_say(a, text, "no such inode is in the trash ('zio fs trash' lists it)")
+                          : fs_fail(a, text, err);
+}
+
+// Is the directory there that `path` names something in?
+static bool
+parent_there(struct fsc *fs, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir = slash && slash != path ? strndup(path, (size_t)(slash - path)) : strdup("/");
+    struct fsc_attr at;
+    bool there = dir && fsc_getattr(fs, NULL, dir, 0, &at) == 0;
+
+    free(dir);
+    return there;
+}
+
 int
 fs_trash(struct fs_args *a, struct fsc *fs)
 {
+    const char *what = a->argc ? a->argv[0] : "", *inode = a->argc > 1 ? a->argv[1] : "0";
+    uint64_t ino = trash_inode(inode);
     ssize_t n;
 
     if (a->argc == 0)
         return trash_list(a, fs);
-    if (strcmp(a->argv[0], "purge") == 0 && a->argc == 1) {
-        n = fsc_trash_purge(fs, NULL, 0);
-        return n < 0 ? fs_fail(a, a->url, (int)n) : CLI_OK;
+    if (strcmp(what, "purge") != 0 && (strcmp(what, "restore") != 0 || a->argc != 3))
+        return cli_error(CLI_USAGE, a->name, "it wants: URL, URL purge [INODE], or URL restore INODE PATH");
+    if ((a->argc > 1 && ino == 0) || (*what == 'p' && a->argc > 2))
+        return cli_error(CLI_USAGE, a->name, "'%s' is no inode's number",
+                         a->argv[a->argc > 2 && ino ? 2 : 1]);
+    if (*what == 'p') {
+        n = fsc_trash_purge(fs, NULL, ino);
+        return n < 0 ? trash_fail(a, inode, (int)n) : n == 0 && ino ? trash_fail(a, inode, -ENOENT) : CLI_OK;
     }
-    if (strcmp(a->argv[0], "restore") == 0 && a->argc == 3) {
-        n = fsc_trash_restore(fs, NULL, strtoull(a->argv[1], NULL, 10), a->argv[2]);
-        return n < 0 ? fs_fail(a, a->argv[2], (int)n) : CLI_OK;
-    }
-    return cli_error(CLI_USAGE, a->name, "it wants: URL, URL purge, or URL restore INODE PATH");
+    n = fsc_trash_restore(fs, NULL, ino, a->argv[2]);
+    if (n == -ENOENT && parent_there(fs, a->argv[2]))
+        return trash_fail(a, inode, (int)n);
+    return n < 0 ? fs_fail(a, a->argv[2], (int)n) : CLI_OK;
 }

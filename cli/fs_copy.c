@@ -1,32 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// `zio fs put` and `get`. A file is written under a name of its own beside the target, ".NAME.ID.zio-part"
-// where ID is made from the source's size and time, and renamed when it is whole. A copy that was cut short
-// is so taken up again by the same command where it ended, and only if the source is still the same.
+// `zio fs put` and `get`: the walk over the sources. What fails is told and counted, and the rest goes on. A
+// file that is at the target with the source's size and time is not copied again, so that the same command
+// goes on where one was cut short; fs_copyfile.c does so inside of a file.
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include "cli/fs.h"
-#include "cli/fs_side.h"
+#include "cli/fs_copy.h"
 
 #define BUFFER (4u << 20)
-#define SYNC_FROM (16u << 20) // files of this size and more are put on disk before they get their name
 
-struct copy {
-    struct fs_args *a;
-    struct fsc *fs;
-    const struct side *from, *to;
-    struct fs_progress progress;
-    uint64_t done;
-    char *buf;
-    int code; // CLI_FAIL once something failed
-};
-
-static void
-complain(struct copy *c, const char *path, int err)
+void
+copy_complain(struct copy *c, const char *path, int err)
 {
     c->code = fs_fail(c->a, path, err);
 }
@@ -41,84 +31,74 @@ join(const char *dir, const char *name)
     return path;
 }
 
-static char *
-part_name(const char *path, const struct side_attr *at)
-{
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    char *out = NULL;
+// ---- files with several names (--archive) ----
 
-    if (asprintf(&out, "%.*s.%.160s.%llx-%llx.zio-part", (int)(name - path), path, name,
-                 (unsigned long long)at->size, (unsigned long long)at->mtime) < 0)
-        return NULL;
-    return out;
-}
+struct linked {
+    uint64_t dev, ino;
+    char *path; // the first copy
+};
 
 static int
-copy_bytes(struct copy *c, union side_file in, union side_file out, uint64_t at)
+linked_order(const void *a, const void *b)
 {
-    ssize_t n = 1, k = 0;
+    const struct linked *x = a, *y = b;
 
-    c->done += at; // what is there already
-    while ((n = c->from->pread(in, c->buf, BUFFER, at)) > 0) {
-        for (ssize_t w = 0; w < n; w += k) {
-            k = c->to->pwrite(out, c->buf + w, (size_t)(n - w), at + (uint64_t)w);
-            if (k <= 0)
-                return k < 0 ? (int)k : -EIO;
-        }
-        at += (uint64_t)n;
-        c->done += (uint64_t)n;
-        progress_to(&c->progress, c->done);
-    }
-    return (int)n;
-}
-
-static int
-copy_to_part(struct copy *c, const char *src, const char *part, const struct side_attr *at)
-{
-    struct side_attr have = {0};
-    union side_file in, out;
-    int err, err2;
-
-    err = c->from->open_read(c->fs, src, &in);
-    if (err)
-        return err;
-    err = c->to->open_write(c->fs, part, &out);
-    if (!err) {
-        err = c->to->getattr(c->fs, part, false, &have);
-        if (!err)
-            err = copy_bytes(c, in, out, have.size <= at->size ? have.size : 0);
-        if (!err && at->size >= SYNC_FROM)
-            err = c->to->sync(out);
-        err2 = c->to->close(out);
-        err = err ? err : err2;
-    }
-    c->from->close(in);
-    return err;
+    if (x->dev != y->dev)
+        return x->dev < y->dev ? -1 : 1;
+    return x->ino < y->ino ? -1 : x->ino > y->ino;
 }
 
 static void
-copy_file(struct copy *c, const char *src, const char *dst, const struct side_attr *at)
+linked_free(void *p)
 {
-    struct side_attr now;
-    char *part = part_name(dst, at);
-    int err = part ? copy_to_part(c, src, part, at) : -ENOMEM;
-
-    if (!err)
-        err = c->from->getattr(c->fs, src, true, &now);
-    if (!err && (now.size != at->size || now.mtime != at->mtime)) {
-        c->to->unlink(c->fs, part);
-        free(part);
-        c->code = cli_error(CLI_FAIL, c->a->name, "%s: it changed while it was copied; copy it again", src);
-        return;
-    }
-    if (!err)
-        err = c->to->set(c->fs, part, at);
-    if (!err)
-        err = c->to->finish(c->fs, part, dst);
-    if (err)
-        complain(c, err == -EACCES || err == -ENOENT ? src : dst, err);
-    free(part);
+    free(((struct linked *)p)->path);
+    free(p);
 }
+
+static int
+link_again(struct copy *c, const char *first, const char *dst)
+{
+    struct side_attr a, b;
+    int err = c->to->link(c->fs, first, dst);
+
+    if (err != -EEXIST || c->to->getattr(c->fs, first, false, &a) != 0 ||
+        c->to->getattr(c->fs, dst, false, &b) != 0)
+        return err;
+    if (a.ino == b.ino && a.dev == b.dev)
+        return 0;
+    err = c->to->unlink(c->fs, dst);
+    return err ? err : c->to->link(c->fs, first, dst);
+}
+
+// Makes dst one more name of what was copied before from the same file: 1. Not one of those: 0.
+static int
+link_or_remember(struct copy *c, const char *dst, const struct side_attr *at)
+{
+    struct linked *e, key = {at->dev, at->ino, NULL}, **found;
+    int err;
+
+    if (!c->a->archive || at->nlink < 2)
+        return 0;
+    found = tfind(&key, &c->links, linked_order);
+    if (found) {
+        err = link_again(c, (*found)->path, dst);
+        if (err)
+            copy_complain(c, dst, err);
+        progress_to(&c->progress, c->done += S_ISREG(at->mode) ? at->size : 0);
+        return 1;
+    }
+    e = malloc(sizeof *e);
+    if (e)
+        *e = (struct linked){at->dev, at->ino, strdup(dst)};
+    if (!e || !e->path || !tsearch(e, &c->links, linked_order)) {
+        copy_complain(c, dst, -ENOMEM);
+        if (e)
+            linked_free(e);
+    }
+    return 0;
+}
+
+// ---- the walk ----
 
 static void copy_any(struct copy *c, const char *src, const char *dst, bool follow);
 
@@ -130,12 +110,13 @@ struct below {
 static int
 copy_entry(void *arg, const char *name)
 {
+    static const size_t tail = sizeof COPY_PART - 1;
     struct below *b = arg;
     char *src = join(b->src, name), *dst = join(b->dst, name);
 
     if (!src || !dst)
-        complain(b->c, name, -ENOMEM);
-    else if (strlen(name) < 9 || strcmp(name + strlen(name) - 9, ".zio-part") != 0)
+        copy_complain(b->c, name, -ENOMEM);
+    else if (strlen(name) < tail || strcmp(name + strlen(name) - tail, COPY_PART) != 0)
         copy_any(b->c, src, dst, false);
     free(src);
     free(dst);
@@ -146,40 +127,66 @@ static void
 copy_dir(struct copy *c, const char *src, const char *dst, const struct side_attr *at)
 {
     struct below b = {c, src, dst};
+    struct side_attr have;
     int err;
 
     if (!c->a->recursive) {
-        c->code = cli_error(CLI_FAIL, c->a->name, "%s: is a directory (-r copies it with all below)", src);
+        c->code = fs_say(c->a, src, "is a directory (-r copies it with all below)");
         return;
     }
     err = c->to->mkdir(c->fs, dst, 0700);
     if (err == -EEXIST)
-        err = 0;
-    if (!err)
-        err = c->from->each(c->fs, src, copy_entry, &b);
-    if (!err)
-        err = c->to->set(c->fs, dst, at);
+        err = c->to->getattr(c->fs, dst, true, &have) == 0 && S_ISDIR(have.mode) ? 0 : -ENOTDIR;
+    if (err) {
+        copy_complain(c, dst, err);
+        return;
+    }
+    err = c->from->each(c->fs, src, copy_entry, &b);
     if (err)
-        complain(c, dst, err);
+        copy_complain(c, src, err);
+    err = copy_attributes(c, src, dst, at);
+    if (err)
+        copy_complain(c, dst, err);
 }
 
-static void
+static int
 copy_link(struct copy *c, const char *src, const char *dst)
 {
     char text[PATH_MAX];
     ssize_t n = c->from->readlink(c->fs, src, text, sizeof text - 1);
-    int err = n < 0 ? (int)n : 0;
+    int err;
 
-    if (!err) {
-        text[n] = '\0';
+    if (n < 0)
+        return (int)n;
+    text[n] = '\0';
+    err = c->to->symlink(c->fs, text, dst);
+    if (err == -EEXIST && (err = c->to->unlink(c->fs, dst)) == 0)
         err = c->to->symlink(c->fs, text, dst);
-        if (err == -EEXIST) {
-            c->to->unlink(c->fs, dst);
-            err = c->to->symlink(c->fs, text, dst);
-        }
+    return err;
+}
+
+// A symbolic link, a FIFO, a socket or a device.
+static void
+copy_special(struct copy *c, const char *src, const char *dst, const struct side_attr *at)
+{
+    int err;
+
+    if (!S_ISLNK(at->mode) && !c->a->archive) {
+        c->code =
+            fs_say(c->a, src, "neither a file, a directory nor a symbolic link: left out (-a copies it)");
+        return;
     }
+    if (S_ISLNK(at->mode)) {
+        err = copy_link(c, src, dst);
+    } else {
+        err = c->to->mknod(c->fs, dst, at->mode, (dev_t)at->rdev);
+        if (err == -EEXIST && (err = c->to->unlink(c->fs, dst)) == 0)
+            err = c->to->mknod(c->fs, dst, at->mode, (dev_t)at->rdev);
+    }
+    if (!err && c->a->archive)
+        err = copy_attributes(c, src, dst, at);
     if (err)
-        complain(c, dst, err);
+        copy_complain(c, dst, err);
 }
 
 static void
@@ -189,16 +196,15 @@ copy_any(struct copy *c, const char *src, const char *dst, bool follow)
     int err = c->from->getattr(c->fs, src, follow, &at);
 
     if (err)
-        complain(c, src, err);
-    else if (S_ISREG(at.mode))
-        copy_file(c, src, dst, &at);
+        copy_complain(c, src, err);
     else if (S_ISDIR(at.mode))
         copy_dir(c, src, dst, &at);
-    else if (S_ISLNK(at.mode))
-        copy_link(c, src, dst);
+    else if (link_or_remember(c, dst, &at))
+        return;
+    else if (S_ISREG(at.mode))
+        copy_file(c, src, dst, &at);
     else
-        c->code = cli_error(CLI_FAIL, c->a->name,
-                            "%s: neither a file, a directory nor a symbolic link: left out", src);
+        copy_special(c, src, dst, &at);
 }
 
 // ---- how much it will be, for the progress bar ----
@@ -238,47 +244,68 @@ sum_entry(void *arg, const char *name)
     return 0;
 }
 
-// The name that a source gets in a directory; to be freed.
+// The name that a source gets in a directory; to be freed. ".." is a place, not a name: its content is meant.
 static char *
 base_name(const char *path)
 {
-    char *copy = strdup(path), *out = copy ? strdup(basename(copy)) : NULL;
+    char *copy = strdup(path), *base = copy ? basename(copy) : NULL, *out;
 
+    out = base ? strdup(strcmp(base, "..") == 0 || strcmp(base, "/") == 0 ? "." : base) : NULL;
     free(copy);
     return out;
+}
+
+static bool
+is_stdin(const struct copy *c, const char *src)
+{
+    return c->from == &side_host && strcmp(src, "-") == 0;
+}
+
+static void
+copy_source(struct copy *c, const char *src, const char *target, bool into)
+{
+    struct side_attr at = {.mode = S_IFREG | 0644, .ino = (uint64_t)getpid()};
+    char *name = into ? base_name(src) : NULL;
+    char *dst = into && name ? join(target, name) : strdup(target);
+
+    if (!dst || (into && !name))
+        copy_complain(c, src, -ENOMEM);
+    else if (!is_stdin(c, src))
+        copy_any(c, src, dst, true);
+    else if (into)
+        c->code = fs_say(c->a, target, "is a directory; what comes from standard input needs a name in it");
+    else
+        copy_file(c, NULL, dst, &at);
+    free(dst);
+    free(name);
 }
 
 static int
 copy_all(struct fs_args *a, struct fsc *fs, const struct side *from, const struct side *to)
 {
-    struct copy c = {.a = a, .fs = fs, .from = from, .to = to, .buf = malloc(BUFFER)};
+    struct copy c = {.a = a, .fs = fs, .from = from, .to = to};
     const char *target = a->argv[a->argc - 1];
     struct side_attr at;
     bool into = to->getattr(fs, target, true, &at) == 0 && S_ISDIR(at.mode);
     struct sum sum = {.c = &c};
 
+    if (!*target)
+        return cli_error(CLI_USAGE, a->name, "the target's name is empty");
+    if (!into && (a->argc > 2 || target[strlen(target) - 1] == '/'))
+        return fs_say(a, target, "is no directory");
+    a->recursive |= a->archive;
+    c.buf = malloc(BUFFER);
     if (!c.buf)
         return fs_fail(a, target, -ENOMEM);
-    if (!into && (a->argc > 2 || target[strlen(target) - 1] == '/')) {
-        free(c.buf);
-        return cli_error(CLI_FAIL, a->name, "%s: is no directory", target);
-    }
-    progress_begin(&c.progress, a->name, 0, a->quiet);
+    progress_begin(&c.progress, a->name, 0, a);
     for (int i = 0; i + 1 < a->argc && c.progress.on; i++)
-        sum_any(&sum, a->argv[i], true);
+        if (!is_stdin(&c, a->argv[i]))
+            sum_any(&sum, a->argv[i], true);
     c.progress.total = sum.bytes;
-    for (int i = 0; i + 1 < a->argc; i++) {
-        char *name = into ? base_name(a->argv[i]) : NULL,
-             *dst = into && name ? join(target, name) : strdup(target);
-
-        if (dst && (name || !into))
-            copy_any(&c, a->argv[i], dst, true);
-        else
-            complain(&c, a->argv[i], -ENOMEM);
-        free(dst);
-        free(name);
-    }
+    for (int i = 0; i + 1 < a->argc; i++)
+        copy_source(&c, a->argv[i], target, into);
     progress_end(&c.progress);
+    tdestroy(c.links, linked_free);
     free(c.buf);
     return c.code;
 }

@@ -8,15 +8,29 @@
 #include "cli/fs.h"
 #include "config.h"
 
-enum { O_CHUNK = 256, O_SIZE, O_INODES, O_TRASH, O_LABEL, O_MODE, O_JSON, O_LAYOUT, O_REPAIR };
+enum {
+    O_CHUNK = 256,
+    O_SIZE,
+    O_INODES,
+    O_TRASH,
+    O_LABEL,
+    O_MODE,
+    O_DIR_MODE,
+    O_JSON,
+    O_LAYOUT,
+    O_REPAIR,
+    O_PROGRESS
+};
 
 #define COMMON                                                                                               \
     {                                                                                                        \
         "json", O_JSON, 0, 0, "Print JSON"                                                                   \
     }
 #define QUIET                                                                                                \
+    {"quiet", 'q', 0, 0, "Show no progress"},                                                                \
     {                                                                                                        \
-        "quiet", 'q', 0, 0, "Show no progress"                                                               \
+        "progress", O_PROGRESS, "SECONDS", 0,                                                                \
+            "Show progress this often (default 0.2 on a terminal, 10 elsewhere)"                             \
     }
 
 static const struct argp_option options_format[] = {
@@ -26,16 +40,33 @@ static const struct argp_option options_format[] = {
     {"trash", O_TRASH, "SECONDS", 0, "Keep deleted files this long"},
     {"label", O_LABEL, "TEXT", 0, "A name for people"},
     {"mode", O_MODE, "OCTAL", 0, "Permissions of the root directory (default 755)"},
+    {"dir-mode", O_DIR_MODE, "OCTAL", 0,
+     "Permissions of DIR itself: who may use the volume without a mount (default: as it is, or 700)"},
     {0},
 };
 static const struct argp_option options_json[] = {COMMON, {0}};
 static const struct argp_option options_none[] = {{0}};
-static const struct argp_option options_ls[] = {COMMON,
-                                                {"long", 'l', 0, 0, "Modes, owners, sizes and times"},
-                                                {"recursive", 'R', 0, 0, "And all below"},
-                                                {0}};
+static const struct argp_option options_ls[] = {
+    COMMON,
+    {"zero", '0', 0, 0, "End each name with a NUL, not a line feed"},
+    {"long", 'l', 0, 0, "Modes, owners, sizes and times"},
+    {"recursive", 'R', 0, 0, "And all below"},
+    {0}};
 static const struct argp_option options_copy[] = {
-    {"recursive", 'r', 0, 0, "Directories, too, with all below"}, QUIET, {0}};
+    {"recursive", 'r', 0, 0, "Directories, too, with all below"},
+    {"archive", 'a', 0, 0,
+     "And owners, extended attributes, ACLs, hard links, FIFOs and devices; includes -r"},
+    {"force", 'f', 0, 0, "Copy also what is at the target with the same size and time"},
+    QUIET,
+    {0}};
+static const struct argp_option options_mv[] = {{"no-clobber", 'n', 0, 0, "Replace nothing that is there"},
+                                                {0}};
+static const struct argp_option options_top[] = {
+    COMMON,
+    {"iterations", 'n', "N", 0,
+     "Look N times (default: until interrupted, or once where standard output is no terminal)"},
+    {"interval", 'd', "SECONDS", 0, "Between two looks (default 1)"},
+    {0}};
 static const struct argp_option options_rm[] = {
     {"recursive", 'r', 0, 0, "Directories and snapshots, with all below"},
     {"force", 'f', 0, 0, "No complaint about what is not there"},
@@ -107,32 +138,30 @@ message(void *arg, const char *text)
     cli_error(0, "zio fs", "%s", text);
 }
 
+bool
+fs_told(void)
+{
+    return told;
+}
+
 const struct fsc_options fs_options = {.message = message};
-
-int
-fs_fail(const struct fs_args *a, const char *path, int err)
-{
-    char clean[4096];
-
-    snprintf(clean, sizeof clean, "%s", path);
-    text_clean(clean);
-    return cli_error(CLI_FAIL, a->name, "%s: %s", clean, strerror(-err));
-}
-
-int
-fs_print_json(json_t *answer)
-{
-    json_dumpf(answer, stdout, JSON_INDENT(2));
-    putchar('\n');
-    json_decref(answer);
-    return CLI_OK;
-}
 
 static int
 number(const char *arg, uint64_t *out, struct argp_state *state, const char *what)
 {
     if (text_parse_bytes(arg, out) != 0)
         argp_error(state, "'%s' is no %s: digits, and k, m or g behind them", arg, what);
+    return 0;
+}
+
+static int
+octal(const char *arg, unsigned *out, struct argp_state *state)
+{
+    char *end;
+
+    *out = (unsigned)strtoul(arg, &end, 8);
+    if (*arg == '\0' || *end || *out > 07777)
+        argp_error(state, "'%s' is no octal mode such as 755", arg);
     return 0;
 }
 
@@ -165,6 +194,24 @@ parse(int key, char *arg, struct argp_state *state)
     case 's':
         a->summary = true;
         return 0;
+    case 'a':
+        a->archive = true;
+        return 0;
+    case '0':
+        a->zero = true;
+        return 0;
+    case 'n':
+        if (!arg) {
+            a->keep = true;
+            return 0;
+        }
+        return number(arg, &a->count, state, "number of looks");
+    case 'd':
+    case O_PROGRESS:
+        a->interval = strtod(arg, &end);
+        if (*arg == '\0' || *end || !(a->interval >= 0.01 && a->interval <= 86400))
+            argp_error(state, "'%s' is no number of seconds from 0.01 to 86400", arg);
+        return 0;
     case O_LAYOUT:
         a->layout = true;
         return 0;
@@ -185,10 +232,9 @@ parse(int key, char *arg, struct argp_state *state)
         a->has_inodes = true;
         return number(arg, &a->inodes, state, "number");
     case O_MODE:
-        a->mode = (unsigned)strtoul(arg, &end, 8);
-        if (*arg == '\0' || *end || a->mode > 07777)
-            argp_error(state, "'%s' is no octal mode such as 755", arg);
-        return 0;
+        return octal(arg, &a->mode, state);
+    case O_DIR_MODE:
+        return octal(arg, &a->dir_mode, state);
     case ARGP_KEY_ARG:
         if (!a->url) {
             a->url = arg;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Progress of long work: amount, share, rate and time left, in one line that is written over.
+// Progress of long work: amount, share, rate and time left. On a terminal, in one line that is written over;
+// elsewhere a line every ten seconds, so that a log tells that the work goes on.
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli/fs.h"
 
-#define SHOW_NS 200000000 // between two looks
+#define TERMINAL_NS 200000000 // between two looks on a terminal
+#define PLAIN_NS 10000000000u // and elsewhere, without --progress
 
 static uint64_t
 now_ns(void)
@@ -18,14 +20,16 @@ now_ns(void)
 }
 
 void
-progress_begin(struct fs_progress *p, const char *what, uint64_t total, bool quiet)
+progress_begin(struct fs_progress *p, const char *what, uint64_t total, const struct fs_args *a)
 {
     memset(p, 0, sizeof *p);
     snprintf(p->what, sizeof p->what, "%s", what);
     text_clean(p->what);
     p->total = total;
     p->began = p->shown = now_ns();
-    p->on = !quiet && isatty(STDERR_FILENO);
+    p->on = !a->quiet;
+    p->terminal = isatty(STDERR_FILENO);
+    p->every = a->interval > 0 ? (uint64_t)(a->interval * 1e9) : p->terminal ? TERMINAL_NS : PLAIN_NS;
 }
 
 static void
@@ -40,10 +44,12 @@ show(struct fs_progress *p, uint64_t now)
     if (p->total > p->done && speed > 0)
         snprintf(left, sizeof left, ", %.0f s left", (double)(p->total - p->done) / speed);
     if (p->total)
-        fprintf(stderr, "\r%s  %3.0f %%  %s of %s, %s/s%s\033[K", p->what,
-                100.0 * (double)p->done / (double)p->total, done, total, rate, left);
+        fprintf(stderr, "%s%s: %3.0f %%  %s of %s, %s/s%s%s", p->terminal ? "\r" : "", p->what,
+                100.0 * (double)p->done / (double)p->total, done, total, rate, left,
+                p->terminal ? "\033[K" : "\n");
     else
-        fprintf(stderr, "\r%s  %s, %s/s\033[K", p->what, done, rate);
+        fprintf(stderr, "%s%s: %s, %s/s%s", p->terminal ? "\r" : "", p->what, done, rate,
+                p->terminal ? "\033[K" : "\n");
     fflush(stderr);
 }
 
@@ -56,7 +62,7 @@ progress_to(struct fs_progress *p, uint64_t done)
     if (!p->on)
         return;
     now = now_ns();
-    if (now - p->shown < SHOW_NS)
+    if (now - p->shown < p->every)
         return;
     p->shown = now;
     show(p, now);
@@ -68,5 +74,6 @@ progress_end(struct fs_progress *p)
     if (!p->on || p->shown == p->began)
         return;
     show(p, now_ns());
-    fputc('\n', stderr);
+    if (p->terminal)
+        fputc('\n', stderr);
 }

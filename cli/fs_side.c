@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "cli/fs_side.h"
@@ -16,13 +17,6 @@ static int
 result(int r)
 {
     return r < 0 ? -errno : 0;
-}
-
-static void
-from_stat(const struct stat *st, struct side_attr *out)
-{
-    *out =
-        (struct side_attr){st->st_mode, (uint64_t)st->st_size, st->st_mtim.tv_sec * NS + st->st_mtim.tv_nsec};
 }
 
 static void
@@ -45,7 +39,16 @@ host_getattr(struct fsc *fs, const char *path, bool follow, struct side_attr *ou
     int err = result(follow ? stat(path, &st) : lstat(path, &st));
 
     if (!err)
-        from_stat(&st, out);
+        *out = (struct side_attr){.mode = st.st_mode,
+                                  .size = (uint64_t)st.st_size,
+                                  .mtime = st.st_mtim.tv_sec * NS + st.st_mtim.tv_nsec,
+                                  .ctime = st.st_ctim.tv_sec * NS + st.st_ctim.tv_nsec,
+                                  .dev = st.st_dev,
+                                  .ino = st.st_ino,
+                                  .rdev = st.st_rdev,
+                                  .nlink = st.st_nlink,
+                                  .uid = st.st_uid,
+                                  .gid = st.st_gid};
     return err;
 }
 
@@ -81,9 +84,21 @@ host_symlink(struct fsc *fs, const char *text, const char *path)
 }
 
 static int
+host_link(struct fsc *fs, const char *from, const char *to)
+{
+    return result(linkat(AT_FDCWD, from, AT_FDCWD, to, 0));
+}
+
+static int
 host_mkdir(struct fsc *fs, const char *path, mode_t mode)
 {
     return result(mkdir(path, mode));
+}
+
+static int
+host_mknod(struct fsc *fs, const char *path, mode_t mode, dev_t dev)
+{
+    return result(mknod(path, mode, dev));
 }
 
 static int
@@ -116,6 +131,20 @@ host_pwrite(union side_file f, const void *buf, size_t size, uint64_t at)
     return n < 0 ? -errno : n;
 }
 
+static int64_t
+host_seek(union side_file f, uint64_t at, int whence)
+{
+    off_t n = lseek(f.fd, (off_t)at, whence);
+
+    return n < 0 ? -errno : n;
+}
+
+static int
+host_truncate(union side_file f, uint64_t size)
+{
+    return result(ftruncate(f.fd, (off_t)size));
+}
+
 static int
 host_sync(union side_file f)
 {
@@ -129,19 +158,9 @@ host_close(union side_file f)
 }
 
 static int
-host_finish(struct fsc *fs, const char *from, const char *to)
+host_rename(struct fsc *fs, const char *from, const char *to)
 {
     return result(rename(from, to));
-}
-
-static int
-host_set(struct fsc *fs, const char *path, const struct side_attr *at)
-{
-    struct timespec ts[2];
-    int err = result(chmod(path, at->mode & 07777));
-
-    mtime_pair(at->mtime, ts);
-    return err ? err : result(utimensat(AT_FDCWD, path, ts, 0));
 }
 
 static int
@@ -150,9 +169,73 @@ host_unlink(struct fsc *fs, const char *path)
     return result(unlink(path));
 }
 
+static int
+host_chown(struct fsc *fs, const char *path, uid_t uid, gid_t gid)
+{
+    return result(lchown(path, uid, gid));
+}
+
+static int
+host_chmod(struct fsc *fs, const char *path, mode_t mode)
+{
+    return result(chmod(path, mode & 07777));
+}
+
+static int
+host_set_mtime(struct fsc *fs, const char *path, int64_t ns)
+{
+    struct timespec ts[2];
+
+    mtime_pair(ns, ts);
+    return result(utimensat(AT_FDCWD, path, ts, AT_SYMLINK_NOFOLLOW));
+}
+
+static ssize_t
+host_listxattr(struct fsc *fs, const char *path, char *list, size_t size)
+{
+    ssize_t n = llistxattr(path, list, size);
+
+    return n < 0 ? -errno : n;
+}
+
+static ssize_t
+host_getxattr(struct fsc *fs, const char *path, const char *name, void *value, size_t size)
+{
+    ssize_t n = lgetxattr(path, name, value, size);
+
+    return n < 0 ? -errno : n;
+}
+
+static int
+host_setxattr(struct fsc *fs, const char *path, const char *name, const void *value, size_t size)
+{
+    return result(lsetxattr(path, name, value, size, 0));
+}
+
 const struct side side_host = {
-    host_getattr, host_each,   host_readlink, host_symlink, host_mkdir,  host_open_read, host_open_write,
-    host_pread,   host_pwrite, host_sync,     host_close,   host_finish, host_set,       host_unlink,
+    .getattr = host_getattr,
+    .each = host_each,
+    .readlink = host_readlink,
+    .symlink = host_symlink,
+    .link = host_link,
+    .mkdir = host_mkdir,
+    .mknod = host_mknod,
+    .open_read = host_open_read,
+    .open_write = host_open_write,
+    .pread = host_pread,
+    .pwrite = host_pwrite,
+    .seek = host_seek,
+    .truncate = host_truncate,
+    .sync = host_sync,
+    .close = host_close,
+    .rename = host_rename,
+    .unlink = host_unlink,
+    .chown = host_chown,
+    .chmod = host_chmod,
+    .set_mtime = host_set_mtime,
+    .listxattr = host_listxattr,
+    .getxattr = host_getxattr,
+    .setxattr = host_setxattr,
 };
 
 // ---- the volume ----
@@ -160,11 +243,19 @@ const struct side side_host = {
 static int
 vol_getattr(struct fsc *fs, const char *path, bool follow, struct side_attr *out)
 {
-    struct stat st;
-    int err = fsc_stat(fs, NULL, path, follow ? 0 : AT_SYMLINK_NOFOLLOW, &st);
+    struct fsc_attr at;
+    int err = fsc_getattr(fs, NULL, path, follow ? 0 : AT_SYMLINK_NOFOLLOW, &at);
 
     if (!err)
-        from_stat(&st, out);
+        *out = (struct side_attr){.mode = at.mode,
+                                  .size = at.size,
+                                  .mtime = at.mtime,
+                                  .ctime = at.ctime,
+                                  .ino = at.ino,
+                                  .rdev = at.rdev,
+                                  .nlink = at.nlink,
+                                  .uid = at.uid,
+                                  .gid = at.gid};
     return err;
 }
 
@@ -204,9 +295,21 @@ vol_symlink(struct fsc *fs, const char *text, const char *path)
 }
 
 static int
+vol_link(struct fsc *fs, const char *from, const char *to)
+{
+    return fsc_link(fs, NULL, from, NULL, to, 0);
+}
+
+static int
 vol_mkdir(struct fsc *fs, const char *path, mode_t mode)
 {
     return fsc_mkdir(fs, NULL, path, mode);
+}
+
+static int
+vol_mknod(struct fsc *fs, const char *path, mode_t mode, dev_t dev)
+{
+    return fsc_mknod(fs, NULL, path, mode, dev);
 }
 
 static int
@@ -233,6 +336,18 @@ vol_pwrite(union side_file f, const void *buf, size_t size, uint64_t at)
     return fsc_pwrite(f.f, buf, size, at);
 }
 
+static int64_t
+vol_seek(union side_file f, uint64_t at, int whence)
+{
+    return fsc_seek(f.f, at, whence);
+}
+
+static int
+vol_truncate(union side_file f, uint64_t size)
+{
+    return fsc_ftruncate(f.f, size);
+}
+
 static int
 vol_sync(union side_file f)
 {
@@ -246,19 +361,9 @@ vol_close(union side_file f)
 }
 
 static int
-vol_finish(struct fsc *fs, const char *from, const char *to)
+vol_rename(struct fsc *fs, const char *from, const char *to)
 {
     return fsc_rename(fs, NULL, from, NULL, to, 0);
-}
-
-static int
-vol_set(struct fsc *fs, const char *path, const struct side_attr *at)
-{
-    struct timespec ts[2];
-    int err = fsc_chmod(fs, NULL, path, at->mode & 07777, 0);
-
-    mtime_pair(at->mtime, ts);
-    return err ? err : fsc_utimens(fs, NULL, path, ts, 0);
 }
 
 static int
@@ -267,7 +372,67 @@ vol_unlink(struct fsc *fs, const char *path)
     return fsc_unlink(fs, NULL, path, 0);
 }
 
+static int
+vol_chown(struct fsc *fs, const char *path, uid_t uid, gid_t gid)
+{
+    return fsc_chown(fs, NULL, path, uid, gid, AT_SYMLINK_NOFOLLOW);
+}
+
+static int
+vol_chmod(struct fsc *fs, const char *path, mode_t mode)
+{
+    return fsc_chmod(fs, NULL, path, mode & 07777, 0);
+}
+
+static int
+vol_set_mtime(struct fsc *fs, const char *path, int64_t ns)
+{
+    struct timespec ts[2];
+
+    mtime_pair(ns, ts);
+    return fsc_utimens(fs, NULL, path, ts, AT_SYMLINK_NOFOLLOW);
+}
+
+static ssize_t
+vol_listxattr(struct fsc *fs, const char *path, char *list, size_t size)
+{
+    return fsc_listxattr(fs, NULL, path, list, size, AT_SYMLINK_NOFOLLOW);
+}
+
+static ssize_t
+vol_getxattr(struct fsc *fs, const char *path, const char *name, void *value, size_t size)
+{
+    return fsc_getxattr(fs, NULL, path, name, value, size, AT_SYMLINK_NOFOLLOW);
+}
+
+static int
+vol_setxattr(struct fsc *fs, const char *path, const char *name, const void *value, size_t size)
+{
+    return fsc_setxattr(fs, NULL, path, name, value, size, 0, AT_SYMLINK_NOFOLLOW);
+}
+
 const struct side side_volume = {
-    vol_getattr, vol_each,   vol_readlink, vol_symlink, vol_mkdir,  vol_open_read, vol_open_write,
-    vol_pread,   vol_pwrite, vol_sync,     vol_close,   vol_finish, vol_set,       vol_unlink,
+    .getattr = vol_getattr,
+    .each = vol_each,
+    .readlink = vol_readlink,
+    .symlink = vol_symlink,
+    .link = vol_link,
+    .mkdir = vol_mkdir,
+    .mknod = vol_mknod,
+    .open_read = vol_open_read,
+    .open_write = vol_open_write,
+    .pread = vol_pread,
+    .pwrite = vol_pwrite,
+    .seek = vol_seek,
+    .truncate = vol_truncate,
+    .sync = vol_sync,
+    .close = vol_close,
+    .rename = vol_rename,
+    .unlink = vol_unlink,
+    .chown = vol_chown,
+    .chmod = vol_chmod,
+    .set_mtime = vol_set_mtime,
+    .listxattr = vol_listxattr,
+    .getxattr = vol_getxattr,
+    .setxattr = vol_setxattr,
 };

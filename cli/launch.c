@@ -63,19 +63,47 @@ not_run(const char *command, const char *name, const char *path, int err)
     return cli_error(CLI_NOT_RUN, command, "%s: cannot be executed: %s", path, strerror(err));
 }
 
+// A program in a volume can only be found by a process that has the library: a shell, which it then replaces.
+static int
+exec_in_volume(const char *command, const char *library, char **argv)
+{
+    int rc = preload(library);
+    size_t n = 0;
+    char **args;
+
+    while (argv[n])
+        n++;
+    args = rc == 0 ? calloc(n + 4, sizeof *args) : NULL;
+    if (!args)
+        return cli_error(CLI_BROKEN, command, "%s: %s", argv[0], strerror(rc ? -rc : ENOMEM));
+    args[0] = (char *)"sh";
+    args[1] = (char *)"-c";
+    args[2] = (char *)"exec \"$0\" \"$@\"";
+    for (size_t i = 0; i < n; i++)
+        args[i + 3] = argv[i];
+    execv("/bin/sh", args);
+    rc = errno;
+    free(args);
+    return not_run(command, "/bin/sh", "/bin/sh", rc);
+}
+
 int
 launch_exec(const char *command, const char *library, char **argv)
 {
     char path[PATH_MAX], why[PATH_MAX + 128];
-    int rc = progfile_resolve(argv[0], path);
+    int rc;
 
+    if (library && routes_have(argv[0]))
+        return exec_in_volume(command, library, argv);
+    rc = progfile_resolve(argv[0], path);
     if (rc < 0)
         return not_run(command, argv[0], path, -rc);
     rc = progfile_check(path, why, sizeof why);
     if (rc < 0)
         return cli_error(rc == -ENOENT ? CLI_NOT_FOUND : CLI_NOT_RUN, command, "%s %s", path, why);
     if (rc > 0) {
-        cli_error(0, command, "%s %s; it runs without zIO", path, why);
+        cli_error(0, command, "%s %s; it runs without zIO%s", path, why,
+                  getenv("ZIO_FS") ? " and does not see its volumes" : "");
     } else if (library) {
         rc = preload(library);
         if (rc < 0)

@@ -21,6 +21,15 @@ int progfile_check(const char *path, char *why, size_t len);
 // Whether the file at `path` is an ELF file, as against a script.
 bool progfile_is_elf(const char *path);
 
+// --- routes.c: paths that are served from volumes (ZIO_FS) ---
+
+// Adds PATH=URL to ZIO_FS. 0; -EINVAL or -ENOENT, and why[len] says what is wrong; or another -errno,
+// without.
+int routes_add(const char *arg, char *why, size_t len);
+
+// Does this absolute path lie in a volume?
+bool routes_have(const char *path);
+
 // --- launch.c ---
 
 // Executes argv[0] with `library` first in LD_PRELOAD; a program that takes no preloaded library gets a line

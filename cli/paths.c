@@ -60,8 +60,10 @@ paths_find_library(const char *name, char *out, size_t len)
         ok = try_place(dir, "", name, R_OK, found, tried, sizeof tried);
     else
         ok = (exe_dir(self) == 0 &&
-              try_place(self, "/libzio/.libs", name, R_OK, found, tried, sizeof tried)) ||
-             try_place(PKGLIBDIR, "", name, R_OK, found, tried, sizeof tried);
+              (try_place(self, "/libzio/.libs", name, R_OK, found, tried, sizeof tried) ||
+               try_place(self, "/fsclient/.libs", name, R_OK, found, tried, sizeof tried))) ||
+             try_place(PKGLIBDIR, "", name, R_OK, found, tried, sizeof tried) ||
+             try_place(PKGLIBDIR, "/..", name, R_OK, found, tried, sizeof tried);
     return answer(ok, found, tried, out, len);
 }
 

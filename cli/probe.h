@@ -31,6 +31,7 @@ struct probe {
     X(threadid, "4.14", false, "thread ids in fault messages")                                               \
     X(pagemapscan, "6.7", false, "PAGEMAP_SCAN")                                                             \
     X(procmapquery, "6.11", false, "PROCMAP_QUERY")                                                          \
+    X(populatewrite, "5.14", false, "MADV_POPULATE_WRITE")                                                   \
     X(memfd, "3.17", true, "memfd_create")                                                                   \
     X(pidfd, "5.3", false, "pidfd_open")                                                                     \
     X(addrspace, "-", true, "address space limit (RLIMIT_AS)")                                               \
@@ -38,6 +39,8 @@ struct probe {
     X(seccomp, "-", false, "system call filter")                                                             \
     X(thp, "-", false, "transparent huge pages")                                                             \
     X(cgroup, "-", false, "memory limit of the control group")                                               \
+    X(fslibrary, "-", false, "file system: libfsclient.so, for zio run --fs")                                \
+    X(fuse, "2.6.14", false, "file system: FUSE, for zio mount")                                             \
     X(library, "-", true, "libzio.so, tried on a real copy")
 
 #define X(id, kernel, needed, title) void probe_##id(struct probe *p);

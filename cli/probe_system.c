@@ -224,6 +224,23 @@ smallest_limit(uint64_t *out, char *where, size_t len)
 }
 
 void
+probe_populatewrite(struct probe *p)
+{
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    char *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (features_hidden("populatewrite"))
+        probe_say(p, PROBE_DEGRADED, "unset ZIO_FEATURES", "taken away by ZIO_FEATURES=-populatewrite");
+    else if (page != MAP_FAILED && madvise(page, size, MADV_POPULATE_WRITE) == 0)
+        probe_say(p, PROBE_OK, "", "tried");
+    else
+        probe_say(p, PROBE_DEGRADED, "",
+                  "not in this kernel: what was there before a fork is copied until it is written to");
+    if (page != MAP_FAILED)
+        munmap(page, size);
+}
+
+void
 probe_cgroup(struct probe *p)
 {
     const uint64_t small = UINT64_C(256) << 20;

@@ -31,7 +31,8 @@ static const struct argp_option options[] = {
     {"policy", OPT_POLICY, "P", 0,
      "'model' elides where it pays (default), 'always' wherever it can (for tests)", 0},
     {"disable", OPT_DISABLE, NULL, 0, "Load the library and leave it switched off", 0},
-    {"fs", OPT_FS, "PATH=URL", 0, "Serve PATH from a zIO file system (not in this build)", 0},
+    {"fs", OPT_FS, "PATH=URL", 0,
+     "Serve PATH from the volume URL (local:DIR; see zio fs format); may be given several times", 0},
     {"sockmap", OPT_SOCKMAP, NULL, 0, "Redirect same-host connections past TCP (not in this build)", 0},
     {0},
 };
@@ -94,6 +95,20 @@ put_log(struct argp_state *state, const char *arg)
 }
 
 static void
+put_route(struct argp_state *state, const char *arg)
+{
+    char why[1024] = "";
+    int rc = routes_add(arg, why, sizeof why);
+
+    if (rc == -ENOENT)
+        argp_failure(state, CLI_BROKEN, 0, "--fs=%s: %s", arg, why);
+    else if (rc < 0 && *why)
+        argp_error(state, "--fs=%s: %s", arg, why);
+    else if (rc < 0)
+        argp_failure(state, CLI_BROKEN, -rc, "--fs=%s", arg);
+}
+
+static void
 put_features(struct argp_state *state, const char *arg)
 {
     char bad[64];
@@ -132,7 +147,7 @@ parse(int key, char *arg, struct argp_state *state)
         put(state, "ZIO_DISABLE", "1");
         return 0;
     case OPT_FS:
-        argp_failure(state, CLI_USAGE, 0, "--fs=%s: file routing is not built into this version of zIO", arg);
+        put_route(state, arg);
         return 0;
     case OPT_SOCKMAP:
         argp_failure(state, CLI_USAGE, 0,
@@ -151,9 +166,11 @@ static const struct argp argp = {
     .parser = parse,
     .args_doc = "[--] PROGRAM [ARGUMENTS]",
     .doc =
-        "Runs PROGRAM with its large copies elided; everything else stays as it is.\v"
+        "Runs PROGRAM with its large copies elided, and with --fs files of volumes where it looks for them; "
+        "everything else stays as it is.\v"
         "zio becomes the program: its exit code and its signals are the program's. Exit codes of zio itself: "
-        "2 wrong options, 125 zIO's library is missing, 126 PROGRAM cannot be executed, 127 PROGRAM not "
+        "2 wrong options, 125 zIO's library or the volume is missing, 126 PROGRAM cannot be executed, 127 "
+        "PROGRAM not "
         "found. "
         "A program that no library can be preloaded into (static, set-user-ID, 32-bit, not glibc) is named "
         "on "

@@ -23,6 +23,8 @@
     X(fault_pages_copied, "pages", "pages resolved by copying out of a block")                               \
     X(fault_pages_zeroed, "pages", "pages resolved with zeros")                                              \
     X(pages_stolen, "pages", "source or destination pages taken out of the program's memory into blocks")    \
+    X(pages_unshared, "pages",                                                                               \
+      "pages made the process's own again after a fork, so that they could be taken out")                    \
     X(materialised_bytes, "bytes", "absent bytes put back because a call needed them in memory")             \
     X(uffd_events, "n", "unmap, remap and remove events")                                                    \
     X(forks, "n", "forks with absent memory handed over")                                                    \
@@ -33,7 +35,13 @@
     X(pool_free_bytes, "gauge", "present bytes kept in the pool's free runs")                                \
     X(absent_bytes, "gauge", "bytes of the program's memory that are absent now")                            \
     X(areas, "gauge", "registered memory areas (a count, not bytes)")                                        \
-    X(enomem, "n", "times memory for zIO itself could not be had; each fell back to a plain copy")
+    X(enomem, "n", "times memory for zIO itself could not be had; each fell back to a plain copy")           \
+    X(route_opens, "n", "files opened in volumes")                                                           \
+    X(route_reads, "n", "reads of files in volumes")                                                         \
+    X(route_read_bytes, "bytes", "bytes of those reads")                                                     \
+    X(route_writes, "n", "writes to files in volumes")                                                       \
+    X(route_write_bytes, "bytes", "bytes of those writes")                                                   \
+    X(route_refused, "n", "calls on files in volumes that zIO cannot do and refused")
 
 enum zio_counter {
 #define X(id, unit, help) ZIO_C_##id,

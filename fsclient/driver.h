@@ -10,6 +10,7 @@
 #define FSCLIENT_DRIVER_H
 
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "fsclient/fsclient.h"
 
@@ -20,20 +21,22 @@ struct fsc {
     void *priv; // the driver's
     struct fsc_options opt;
     dev_t dev;
-    _Atomic uint32_t *alive;  // a page that a fork child finds empty (fork.c)
-    _Atomic int fork_state;   // the process that the volume is good for; negative: being made good for it
-    _Atomic uint64_t next_id; // for owners of flock
+    _Atomic uint32_t *alive; // a page that a fork child finds empty; its first word is enum fork_state
+    TAILQ_ENTRY(fsc) all;    // fork.c, with the next
+    bool forking;
 };
 
 struct fsc_file {
     struct fsc *fs;
     uint64_t ino;
-    uint64_t id;       // its owner number for flock
     _Atomic int flags; // open(2)'s; O_APPEND and O_NOATIME may change
     _Atomic int refs;
     uint32_t type;       // S_IFMT bits
-    _Atomic bool locked; // flock was called with it
-    void *priv;          // the driver's
+    _Atomic bool pinned; // FSC_CHUNK_KEEP was asked for with it
+    // the driver's
+    void *priv;
+    _Atomic int token; // a descriptor that its flock goes with; -1: none yet
+    LIST_ENTRY(fsc_file) with_token;
 };
 
 struct fsc_driver {
@@ -41,7 +44,9 @@ struct fsc_driver {
     int (*format)(const char *rest, const struct fsc_format *fmt, const struct fsc_options *opt);
     int (*open_volume)(struct fsc *fs, const char *rest); // sets fs->priv, fs->dev
     void (*close_volume)(struct fsc *fs, bool forked);    // forked: give back memory and descriptors, no more
-    int (*fork_child)(struct fsc *fs);
+    void (*fork_prepare)(struct fsc *fs);                 // nobody is inside from here ...
+    void (*fork_end)(struct fsc *fs, bool child); // ... to here, in the parent and, without I/O, in the child
+    int (*fork_child)(struct fsc *fs);            // at the child's first call
     int (*info)(struct fsc *fs, struct fsc_info *info);
     int (*limits)(struct fsc *fs, uint64_t max_space, uint64_t max_inodes, uint32_t trash_seconds);
     int (*sync)(struct fsc *fs);
@@ -76,6 +81,10 @@ struct fsc_driver {
     int (*removexattr)(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, const char *name);
     int (*statvfs)(struct fsc *fs, uint64_t ino, struct statvfs *out);
     uint64_t (*version)(struct fsc *fs, uint64_t ino);
+    int (*watch)(struct fsc *fs);
+    uint32_t (*watch_slot)(struct fsc *fs, uint64_t ino);
+    bool (*watch_news)(struct fsc *fs, uint64_t ino);
+    int (*watch_wait)(struct fsc *fs, int wait_ms, fsc_watch_fn fn, void *arg);
 
     // file->fs and file->flags are set; these set ino, type and priv. create: -EEXIST where the name is
     // taken.
@@ -98,6 +107,9 @@ struct fsc_driver {
                        uint64_t length);
     ssize_t (*layout)(struct fsc_file *file, uint64_t offset, uint64_t length, struct fsc_extent *v,
                       size_t n);
+    int (*chunk_fd)(struct fsc_file *file, uint64_t offset, unsigned how, struct fsc_chunk *out);
+    int (*settle)(struct fsc_file *file, uint64_t offset, uint64_t length);
+    int (*verify)(struct fsc_file *file, uint64_t offset, uint64_t length);
     int (*setlk)(struct fsc_file *file, uint64_t owner, const struct fsc_lock *lock, int wait_ms);
     int (*getlk)(struct fsc_file *file, uint64_t owner, struct fsc_lock *lock);
     int (*flock)(struct fsc_file *file, int op, int wait_ms);
@@ -119,6 +131,7 @@ struct fsc_driver {
     ssize_t (*trash_purge)(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino);
     int (*fsck)(struct fsc *fs, bool repair, fsc_check_fn fn, void *arg, struct fsc_check *out);
     int (*scrub)(struct fsc *fs, fsc_check_fn fn, void *arg, struct fsc_check *out);
+    ssize_t (*sessions)(struct fsc *fs, size_t skip, struct fsc_session *v, size_t n);
 };
 
 extern const struct fsc_driver fsc_driver_local;
@@ -130,10 +143,16 @@ void fsc_tell(const struct fsc_options *opt, const char *fmt, ...) __attribute__
 
 int fork_watch(struct fsc *fs);
 void fork_unwatch(struct fsc *fs);
+void fork_enlist(struct fsc *fs); // once it is open
+void fork_delist(struct fsc *fs); // before it is closed
 int fork_mend(struct fsc *fs);
 bool fork_is_child(struct fsc *fs);
 
-#define FORK_ALIVE 0x5a494f21u
+enum fork_state {
+    FORK_WIPED = 0, // a child that has not called yet: what the kernel leaves it
+    FORK_MENDING,   // a thread of it makes the volume good
+    FORK_ALIVE,
+};
 
 // First thing in every call. 0, or what fork_child said.
 static inline int

@@ -2,12 +2,87 @@
 // How a volume's handle notices that it is in a fork child: a page that the kernel hands to children empty
 // (MADV_WIPEONFORK, Linux 4.14), so that the question costs one load and no system call. The first call in
 // the child makes the volume good; others that come meanwhile wait for it.
+//
+// The moment of the fork itself: a thread that is inside SQLite then would leave the child with SQLite's own
+// mutexes locked for ever. So handlers of pthread_atfork(3), for the list of all open volumes, wait until
+// nobody is inside, and keep others out until the fork is done. A volume that this process has not used since
+// it was forked itself is left alone: nobody is inside of that.
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "fsclient/driver.h"
+
+static TAILQ_HEAD(fsc_list, fsc) volumes = TAILQ_HEAD_INITIALIZER(volumes); // volumes_lock
+static pthread_mutex_t volumes_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void
+before_fork(void)
+{
+    struct fsc *fs;
+
+    pthread_mutex_lock(&volumes_lock);
+    TAILQ_FOREACH (fs, &volumes, all) {
+        fs->forking = atomic_load(fs->alive) == FORK_ALIVE;
+        if (fs->forking)
+            fs->drv->fork_prepare(fs);
+    }
+}
+
+// Backwards, so that each gets back the signal mask that it met.
+static void
+end_fork(bool child)
+{
+    struct fsc *fs;
+
+    TAILQ_FOREACH_REVERSE(fs, &volumes, fsc_list, all)
+    {
+        if (fs->forking)
+            fs->drv->fork_end(fs, child);
+        fs->forking = false;
+    }
+}
+
+static void
+after_in_parent(void)
+{
+    end_fork(false);
+    pthread_mutex_unlock(&volumes_lock);
+}
+
+static void
+after_in_child(void)
+{
+    end_fork(true);
+    pthread_mutex_init(&volumes_lock, NULL);
+}
+
+static void
+set_handlers(void)
+{
+    pthread_atfork(before_fork, after_in_parent, after_in_child);
+}
+
+// From here on forks wait for the volume's callers.
+void
+fork_enlist(struct fsc *fs)
+{
+    pthread_once(&once, set_handlers);
+    pthread_mutex_lock(&volumes_lock);
+    TAILQ_INSERT_TAIL(&volumes, fs, all);
+    pthread_mutex_unlock(&volumes_lock);
+}
+
+void
+fork_delist(struct fsc *fs)
+{
+    pthread_mutex_lock(&volumes_lock);
+    TAILQ_REMOVE(&volumes, fs, all);
+    pthread_mutex_unlock(&volumes_lock);
+}
 
 int
 fork_watch(struct fsc *fs)
@@ -24,7 +99,6 @@ fork_watch(struct fsc *fs)
         return err;
     }
     fs->alive = p;
-    atomic_store(&fs->fork_state, getpid());
     atomic_store_explicit(fs->alive, FORK_ALIVE, memory_order_release);
     return 0;
 }
@@ -46,24 +120,21 @@ fork_is_child(struct fsc *fs)
 int
 fork_mend(struct fsc *fs)
 {
-    int me = getpid(), owner, err;
+    uint32_t state;
+    int err;
 
+    // All that is known is in the page: a process id would lie where ids repeat (in another namespace, or in
+    // time).
     for (;;) {
-        owner = atomic_load(&fs->fork_state);
-        if (owner == me) { // another thread of this process was faster, or it is a child of vfork's kind
-            atomic_store_explicit(fs->alive, FORK_ALIVE, memory_order_release);
-            return 0;
-        }
-        if (owner != -me && atomic_compare_exchange_strong(&fs->fork_state, &owner, -me))
+        state = FORK_WIPED;
+        if (atomic_compare_exchange_strong(fs->alive, &state, FORK_MENDING))
             break;
+        if (state == FORK_ALIVE)
+            return 0;
         sched_yield();
     }
     err = fs->drv->fork_child(fs);
-    if (err) { // let the next call try again; 0 is nobody's process id
-        atomic_store(&fs->fork_state, 0);
-        return err;
-    }
-    atomic_store(&fs->fork_state, me);
-    atomic_store_explicit(fs->alive, FORK_ALIVE, memory_order_release);
-    return 0;
+    // After a failure the next call tries again.
+    atomic_store_explicit(fs->alive, err ? FORK_WIPED : FORK_ALIVE, memory_order_release);
+    return err;
 }

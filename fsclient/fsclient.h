@@ -4,14 +4,14 @@
 //
 // What holds for every call, unless its comment says otherwise:
 // - It returns 0 (or a count, where said), or a negative errno: those of the system call of the same name. A
-// failed
-//   call changed nothing. Nothing is printed; the message hook of the volume is told what a person should
-//   know.
-// - Any thread may call with any handle. There is no global state; no threads are started; no signal is
-// touched.
+//   failed call changed nothing. Nothing is printed; the message hook of the volume is told what a person
+//   should know.
+// - Any thread may call with any handle. There is no global state but a list of the open volumes, for the
+//   handlers of fork(2). No threads are started, no signal is touched.
 // - After fork(2) the child may go on with the parent's volumes and files: the first call there opens the
-// volume's
-//   own descriptors anew. The child must fsc_close_volume what it was given, or exec, or _exit.
+//   volume's own descriptors anew. The child must fsc_close_volume what it was given, or exec, or _exit. fork
+//   waits for calls of other threads that are inside the namespace engine. (vfork and clone do not: their
+//   children exec or _exit.)
 // - No call moves a file offset: there is none. Offsets and lengths are bytes, in 64 bits.
 // - Paths are as in the *at() system calls; see struct fsc_at. NULL for `at`: from the volume's root, as the
 //   calling thread itself. An absolute path starts at the volume's root.
@@ -49,6 +49,7 @@ struct fsc_cred {
     const gid_t *groups;
     uint32_t ngroups;
     mode_t umask;
+    bool checked; // permissions were asked elsewhere (by a kernel): this says only who owns what is made
 };
 
 // ---- volumes ----
@@ -75,6 +76,11 @@ struct fsc_format {
     uint32_t root_mode;     // permission bits of the root directory; 0: 0755
     uid_t root_uid;         // its owner
     gid_t root_gid;
+    // Who may use the volume through this library: permission bits of the volume's own directory, and of what
+    // is in it for each class that may read, write and enter it (they are then able to read and write all of
+    // it, past every permission inside the volume). 0: as the directory is, if it is there already, else
+    // 0700.
+    uint32_t dir_mode;
     char label[64];
 };
 
@@ -252,8 +258,8 @@ struct fsc_dirent {
 ssize_t fsc_readdir(struct fsc_file *dir, uint64_t cookie, struct fsc_dirent *v, size_t n);
 
 // Copy by reference inside one volume. -EINVAL: the offsets or the length are no multiples of the chunk size
-// (but for a length that ends with the source): copy the bytes instead. Both files must be open, for reading
-// and for writing.
+// (but for a length that ends with the source), or one of the files is mapped somewhere: copy the bytes
+// instead. Both files must be open, for reading and for writing.
 int fsc_clone_range(struct fsc_file *src, uint64_t src_offset, struct fsc_file *dst, uint64_t dst_offset,
                     uint64_t length);
 
@@ -268,6 +274,39 @@ struct fsc_extent {
 // The extents of [offset, offset + length), in order, holes included: the count, up to `n`.
 ssize_t fsc_get_layout(struct fsc_file *file, uint64_t offset, uint64_t length, struct fsc_extent *v,
                        size_t n);
+
+// ---- the kernel's view ----
+//
+// A file that is on this machine, as descriptors of the files below that hold its bytes: for mmap, sendfile,
+// exec. -ENODEV: not on this machine.
+
+enum {
+    FSC_CHUNK_WRITE = 1 << 0, // with KEEP: the descriptor is for reading and writing; else for reading
+    // What is read through the descriptor, and through mappings made with it, is what the file has, now and
+    // later: writes, by whomever, go there; clones and snapshots made meanwhile get a copy. A hole gets a
+    // chunk. For as long as the handle is open (fork children hold it, too).
+    FSC_CHUNK_KEEP = 1 << 1,
+    FSC_CHUNK_STORE = 1 << 2, // with WRITE: bytes will be written through it (announced until its last copy
+                              // or mapping is gone)
+};
+struct fsc_chunk {
+    int fd;          // the caller's to close; O_CLOEXEC; -1: a hole, or behind the end of the file
+    bool kept;       // KEEP was asked for and given; not in a snapshot or a read-only volume
+    uint64_t offset; // in the file, of the descriptor's byte 0
+    uint64_t room;   // bytes of a file that fall between that and the next chunk
+    uint64_t span;   // of these, bytes before the end of the file
+    uint64_t length; // of these, the bytes that the descriptor has: what it shows behind them is not to be
+                     // seen, the file has zeros there
+};
+// The chunk that `offset` is in. KEEP: -ENOSPC, -EDQUOT also for a reader (a hole gets a chunk, a shared one
+// a copy). -EBADF: the handle is not open for reading; with WRITE, for both. Nothing is verified: see
+// fsc_verify.
+int fsc_chunk_fd(struct fsc_file *file, uint64_t offset, unsigned how, struct fsc_chunk *out);
+// What was stored through descriptors since shows in the file's times and space. Call it when mappings go,
+// and before fsync.
+int fsc_settle(struct fsc_file *file, uint64_t offset, uint64_t length);
+// Compare these bytes with their checksums, where this process has not done so before: -EIO.
+int fsc_verify(struct fsc_file *file, uint64_t offset, uint64_t length);
 
 // ---- locks ----
 
@@ -337,6 +376,24 @@ int fsc_fsck(struct fsc *fs, bool repair, fsc_check_fn fn, void *arg, struct fsc
 // Read every byte of every chunk and compare checksums.
 int fsc_scrub(struct fsc *fs, fsc_check_fn fn, void *arg, struct fsc_check *out);
 
+// ---- who uses the volume ----
+
+// A process that has it open, and what it has done since it opened it. Cheap counts: where threads of a
+// process meet, one may get lost; what the kernel does without the library (a mapped file, a chunk's own
+// descriptor) is not in them.
+struct fsc_session {
+    uint64_t id;  // never used again
+    pid_t pid;    // in its own pid namespace
+    bool foreign; // which is another than the caller's
+    bool own;     // of this very handle
+    uint64_t reads, read_bytes, writes, write_bytes;
+    uint64_t lookups; // of names and attributes
+    uint64_t changes; // of names, attributes and sizes
+    uint64_t syncs;
+};
+// Up to `n` behind the first `skip`: the count.
+ssize_t fsc_sessions(struct fsc *fs, size_t skip, struct fsc_session *v, size_t n);
+
 // ---- by inode number, for servers such as a FUSE daemon ----
 //
 // `name` is one component. An inode stays while a name, an open file or an fsc_ino_hold has it (else
@@ -372,6 +429,21 @@ ssize_t fsc_ino_listxattr(struct fsc *fs, const struct fsc_cred *cred, uint64_t 
 int fsc_ino_removexattr(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, const char *name);
 int fsc_ino_statvfs(struct fsc *fs, uint64_t ino, struct statvfs *out);
 uint64_t fsc_ino_version(struct fsc *fs, uint64_t ino); // as fsc_file_version
+
+// What other processes (and other handles) change, as news, for whoever keeps a cache such as the kernel's.
+// Inodes share slots, FSC_WATCH_SLOTS of them; so some news is about nothing.
+#define FSC_WATCH_SLOTS 65536u
+#define FSC_WATCH_ALL UINT32_MAX // in place of a slot: everything may have changed
+typedef void (*fsc_watch_fn)(void *arg, uint32_t slot);
+// From now on. Before other threads use the volume. -EOPNOTSUPP: this driver has no news.
+int fsc_watch(struct fsc *fs);
+uint32_t fsc_watch_slot(struct fsc *fs, uint64_t ino);
+// Is there news of the inode's slot that fsc_watch_wait has not told, or is telling now? Cheap.
+bool fsc_watch_news(struct fsc *fs, uint64_t ino);
+// Waits up to wait_ms (-1: for ever) and calls `fn` for each slot with news. One thread only. 1: called,
+// maybe for nothing; 0: the time is over; -EINTR: a signal. Between two calls others' changes cost nothing:
+// to wait a little before the next call gathers news.
+int fsc_watch_wait(struct fsc *fs, int wait_ms, fsc_watch_fn fn, void *arg);
 // Open, and make and open (O_CREAT without O_EXCL opens what is there), without a path. `attr` may be NULL.
 int fsc_ino_open(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, int flags, struct fsc_file **out);
 int fsc_ino_create(struct fsc *fs, const struct fsc_cred *cred, uint64_t dir, const char *name, int flags,

@@ -122,3 +122,33 @@ fsc_ino_release(struct fsc *fs, uint64_t ino)
 
     return err ? err : fs->drv->release(fs, ino);
 }
+
+int
+fsc_watch(struct fsc *fs)
+{
+    int err = fs_enter(fs);
+
+    if (err)
+        return err;
+    return fs->drv->watch ? fs->drv->watch(fs) : -EOPNOTSUPP;
+}
+
+uint32_t
+fsc_watch_slot(struct fsc *fs, uint64_t ino)
+{
+    return fs->drv->watch_slot(fs, ino);
+}
+
+bool
+fsc_watch_news(struct fsc *fs, uint64_t ino)
+{
+    return fs->drv->watch_news(fs, ino);
+}
+
+int
+fsc_watch_wait(struct fsc *fs, int wait_ms, fsc_watch_fn fn, void *arg)
+{
+    int err = fs_enter(fs);
+
+    return err ? err : fs->drv->watch_wait(fs, wait_ms, fn, arg);
+}

@@ -12,6 +12,8 @@
 
 #define LOCK_FILE_SIZE 4096 // its first word is the gate (local_lock.c)
 
+const struct chunk_io *local_io;
+
 static void
 meta_message(void *arg, const char *text)
 {
@@ -39,6 +41,31 @@ sub(const struct local *l, const char *name, char path[4200])
 
 // ---- made ----
 
+// What lies in a volume's directory is for those who may use all of the directory.
+static mode_t
+mode_within(mode_t dir)
+{
+    return (mode_t)(0600 | ((dir & 070) == 070 ? 060 : 0) | ((dir & 07) == 07 ? 06 : 0));
+}
+
+// Whatever the umask was.
+static int
+share(const struct local *l, mode_t mode)
+{
+    static const char *const names[] = {
+        "chunks",           "meta", "chunks/store", "meta/meta.db", "meta/meta.db-wal", "meta/meta.db-shm",
+        "meta/meta.shared", "lock"};
+    char path[4200];
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (sub(l, names[i], path) != 0)
+            return -ENAMETOOLONG;
+        if (chmod(path, i < 2 ? mode | (mode & 0444) >> 2 : mode) != 0 && errno != ENOENT)
+            return -errno;
+    }
+    return 0;
+}
+
 static int
 make_lock_file(const char *path)
 {
@@ -53,7 +80,7 @@ make_lock_file(const char *path)
 }
 
 static int
-format_engines(const struct local *l, const struct fsc_format *fmt)
+format_engines(const struct local *l, const struct fsc_format *fmt, mode_t mode)
 {
     struct meta_format mf = {
         .chunk_size = fmt->chunk_size,
@@ -64,7 +91,7 @@ format_engines(const struct local *l, const struct fsc_format *fmt)
         .root_uid = fmt->root_uid,
         .root_gid = fmt->root_gid,
     };
-    struct chunk_format_options cf = {.chunk_size = fmt->chunk_size};
+    struct chunk_format_options cf = {.chunk_size = fmt->chunk_size, .mode = mode};
     struct meta_options mo = {.message = meta_message, .arg = (void *)l};
     char path[4200];
     int err;
@@ -88,6 +115,7 @@ local_format(const char *dir, const struct fsc_format *fmt, const struct fsc_opt
     struct local l = {.fs = &fs, .dir = (char *)dir};
     uint64_t cs = fmt->chunk_size;
     char path[4200];
+    struct stat st;
     int err;
 
     if (*dir == '\0' || (cs && (cs < 65536 || cs > (UINT64_C(1) << 30) || cs & (cs - 1)))) {
@@ -108,11 +136,20 @@ local_format(const char *dir, const struct fsc_format *fmt, const struct fsc_opt
         fsc_tell(opt, "%s: %s", dir, strerror(-err));
         return err;
     }
-    err = format_engines(&l, fmt);
+    if ((fmt->dir_mode && chmod(dir, fmt->dir_mode & 07777) != 0) || stat(dir, &st) != 0) {
+        err = -errno;
+        fsc_tell(opt, "%s: %s", dir, strerror(-err));
+        return err;
+    }
+    err = format_engines(&l, fmt, mode_within(st.st_mode));
     if (!err)
         err = sub(&l, "lock", path);
     if (!err)
         err = make_lock_file(path);
+    if (!err)
+        err = share(&l, mode_within(st.st_mode));
+    if (!err)
+        err = local_make_like(dir, "tokens");
     return err ? err : conf_write(dir, opt);
 }
 
@@ -123,7 +160,8 @@ open_engines(struct local *l)
 {
     unsigned flags = l->fs->opt.flags;
     struct meta_options mo = {.message = meta_message, .arg = l};
-    struct chunk_open_options co = {.message = chunk_message, .message_arg = l, .max_open = 128};
+    struct chunk_open_options co = {
+        .message = chunk_message, .message_arg = l, .max_open = 128, .io = local_io};
     struct meta_info info;
     char path[4200];
     uint32_t h = 2166136261u; // FNV-1a
@@ -145,6 +183,7 @@ open_engines(struct local *l)
         h = (h ^ info.uuid[i]) * 16777619u;
     l->fs->dev = makedev(0xf00 | (h >> 20 & 0xff), h & 0xfffff);
     l->chunk_size = info.chunk_size;
+    l->chunk_shift = (unsigned)__builtin_ctzll(info.chunk_size);
     if (chunk_store_chunk_size(l->c) == info.chunk_size)
         return 0;
     fsc_tell(&l->fs->opt,
@@ -159,6 +198,7 @@ local_free(struct local *l)
     chunk_store_close(l->c);
     meta_close(l->m);
     local_lock_close(l);
+    local_pin_close(l);
     free(l->dir);
     free(l);
 }
@@ -178,6 +218,8 @@ local_open_volume(struct fsc *fs, const char *dir)
     l->lock_fd = -1;
     pthread_mutex_init(&l->table_lock, NULL);
     pthread_mutex_init(&l->garbage_lock, NULL);
+    LIST_INIT(&l->tokens);
+    local_pin_init(l);
     l->dir = realpath(*dir ? dir : ".", NULL); // the process may change its directory
     err = l->dir ? local_lock_open(l) : -errno;
     if (!err)
@@ -198,6 +240,20 @@ local_close_volume(struct fsc *fs, bool forked)
     if (!forked && !(fs->opt.flags & FSC_RDONLY))
         local_garbage_take(l);
     local_free(l);
+}
+
+static void
+local_fork_prepare(struct fsc *fs)
+{
+    meta_fork_prepare(LOCAL(fs)->m);
+    pthread_mutex_lock(&LOCAL(fs)->table_lock);
+}
+
+static void
+local_fork_end(struct fsc *fs, bool child)
+{
+    pthread_mutex_unlock(&LOCAL(fs)->table_lock);
+    (child ? meta_fork_release : meta_fork_parent)(LOCAL(fs)->m);
 }
 
 // The chunk engine notices by itself.
@@ -272,9 +328,10 @@ local_maintain(struct fsc *fs)
 static bool
 local_owns_fd(struct fsc *fs, int fd)
 {
-    const struct local *l = LOCAL(fs);
+    struct local *l = LOCAL(fs);
 
-    return fd >= 0 && (fd == l->lock_fd || meta_owns_fd(l->m, fd));
+    return fd >= 0 && (fd == l->lock_fd || fd == l->pins.own_fd || fd == l->pins.ask_fd ||
+                       meta_owns_fd(l->m, fd) || local_token_owns(l, fd));
 }
 
 const struct fsc_driver fsc_driver_local = {
@@ -282,6 +339,8 @@ const struct fsc_driver fsc_driver_local = {
     .format = local_format,
     .open_volume = local_open_volume,
     .close_volume = local_close_volume,
+    .fork_prepare = local_fork_prepare,
+    .fork_end = local_fork_end,
     .fork_child = local_fork_child,
     .info = local_info,
     .limits = local_limits,
@@ -307,6 +366,10 @@ const struct fsc_driver fsc_driver_local = {
     .removexattr = local_removexattr,
     .statvfs = local_statvfs,
     .version = local_version,
+    .watch = local_watch,
+    .watch_slot = local_watch_slot,
+    .watch_news = local_watch_news,
+    .watch_wait = local_watch_wait,
     .open = local_open,
     .create = local_create,
     .tmpfile = local_tmpfile,
@@ -320,6 +383,9 @@ const struct fsc_driver fsc_driver_local = {
     .seek = local_seek,
     .clone_range = local_clone_range,
     .layout = local_layout,
+    .chunk_fd = local_chunk_fd,
+    .settle = local_settle,
+    .verify = local_verify,
     .setlk = local_setlk,
     .getlk = local_getlk,
     .flock = local_flock,
@@ -335,4 +401,5 @@ const struct fsc_driver fsc_driver_local = {
     .trash_purge = local_trash_purge,
     .fsck = local_fsck,
     .scrub = local_scrub,
+    .sessions = local_sessions,
 };

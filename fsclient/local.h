@@ -21,6 +21,17 @@
 #define LOCAL_TABLE 256 // buckets of the table of inodes in use
 #define LOCAL_WINDOW 32 // chunks of a file that are remembered
 
+// What a read within one chunk must know, as of a version of the inode. Readers take it without a lock: `seq`
+// is odd while it is written, and changed afterwards (local_read.c).
+struct hot {
+    _Atomic uint32_t seq;
+    _Atomic uint32_t version; // of the inode; odd: nothing is known
+    _Atomic uint64_t index, id, size;
+    _Atomic uint32_t length;
+};
+
+#define LOCAL_HOT 8 // by index; power of two
+
 // An inode in use in this process.
 struct linode {
     struct linode *next; // in its bucket; table_lock
@@ -33,6 +44,9 @@ struct linode {
     int waiting; // threads that want it exclusively: new readers stand back
     bool writer; // a thread holds it exclusively
 
+    struct hot hot[LOCAL_HOT];
+    _Atomic uint32_t quick; // reads that asked nobody for the time since one that did
+
     pthread_mutex_t map_lock; // of what is known of its chunks
     bool map_valid;
     uint32_t map_version;         // meta_version before it was asked for
@@ -41,16 +55,33 @@ struct linode {
     struct meta_chunk map[LOCAL_WINDOW];
 };
 
+// Inodes whose chunks must stay what they are, since somebody has them mapped: local_pin.c.
+struct local_pins {
+    pthread_mutex_t lock; // of all down here
+    struct pin {
+        uint64_t ino;
+        unsigned count;
+    } * v;
+    size_t n, cap; // entries with count 0 among them
+    size_t live;
+    int own_fd;   // DIR/maps: its description has a lock on byte `ino` of each
+    int ask_fd;   // another description, to ask for locks
+    bool foreign; // own_fd is shared with the parent of this fork child
+};
+
 struct local {
     struct fsc *fs;
     struct meta *m;
     struct chunk_store *c;
     uint64_t chunk_size;
+    unsigned chunk_shift; // the size is 1 << this
     char *dir;
     int lock_fd;            // DIR/lock: byte `ino` is the lock of that inode
     _Atomic uint32_t *gate; // its first word, shared by all: somebody wants everything (local_lock.c)
     pthread_mutex_t table_lock;
     struct linode *table[LOCAL_TABLE];
+    LIST_HEAD(token_list, fsc_file) tokens; // files with a descriptor for flock; table_lock
+    struct local_pins pins;
     pthread_mutex_t garbage_lock; // one thread takes the garbage out
     _Atomic uint32_t garbage;     // about how many chunks wait for that
 };
@@ -61,11 +92,15 @@ local_cred(const struct fsc_cred *cred, struct meta_cred *out)
 {
     if (cred == FSC_ENGINE)
         return NULL;
-    *out = (struct meta_cred){cred->uid, cred->gid, cred->groups, cred->ngroups, cred->umask};
+    *out = (struct meta_cred){cred->uid, cred->gid, cred->groups, cred->ngroups, cred->umask, cred->checked};
     return out;
 }
 
 void local_attr(const struct meta_attr *in, struct fsc_attr *out);
+
+// local.c: the chunk engine's way to the disk in volumes opened from now on; NULL: the system's. Tests put
+// faults here.
+extern const struct chunk_io *local_io;
 
 // local_lock.c
 int local_lock_open(struct local *l);
@@ -79,12 +114,40 @@ int linode_lock(struct local *l, struct linode *in);
 void linode_unlock(struct local *l, struct linode *in);
 int local_lock_all(struct local *l); // a descriptor; close it to unlock
 
+// local_pin.c
+void local_pin_init(struct local *l);
+void local_pin_close(struct local *l);
+void local_pin_fork(struct local *l); // in the child
+int local_pin(struct local *l, uint64_t ino);
+void local_unpin(struct local *l, uint64_t ino);
+// 1: some process has it pinned; 0; -errno. While the inode's lock is held it stays so.
+int local_pinned(struct local *l, uint64_t ino);
+// The first pinned inode with a number >= *ino: 1 and *ino; 0: none.
+int local_pinned_next(struct local *l, uint64_t *ino);
+
+// local_fd.c
+int local_chunk_fd(struct fsc_file *file, uint64_t offset, unsigned how, struct fsc_chunk *out);
+int local_settle(struct fsc_file *file, uint64_t offset, uint64_t length);
+int local_verify(struct fsc_file *file, uint64_t offset, uint64_t length);
+// The chunk's data, of which c->length bytes count, is made to end at `span`, zeros in between; c->length
+// follows.
+int local_fit(struct local *l, struct meta_chunk *c, uint64_t span, bool *changed);
+// local_keep.c: changes of inodes that are pinned; the lock is held.
+int local_keep_truncate(struct local *l, uint64_t ino, uint64_t size, const struct meta_cred *cred,
+                        struct meta_attr *now);
+int local_keep_punch(struct local *l, uint64_t ino, uint64_t offset, uint64_t length);
+// Everything is locked. The chunks of the tree's pinned inodes, each with a private copy: an array for
+// local_keep_swapped, which takes away what was not used.
+int local_keep_swaps(struct local *l, uint64_t top, struct meta_swap **v, size_t *n);
+void local_keep_swapped(struct local *l, struct meta_swap *v, size_t n, bool done);
+
 // local_map.c
 // The chunks with indexes first..last into v[last - first + 1]; holes have id 0. From memory while the
 // inode's version is what it was.
 int local_map(struct local *l, struct linode *in, uint64_t first, uint64_t last, struct meta_chunk *v);
 
-// local_garbage.c: `n` chunks more may have become garbage; takes it out when it is worth it.
+// `n` chunks more may have become garbage; takes it out when it is worth it.
+#define LOCAL_GARBAGE_NOW UINT32_MAX
 void local_garbage_hint(struct local *l, uint32_t n);
 int local_garbage_take(struct local *l);
 

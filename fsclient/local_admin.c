@@ -13,7 +13,9 @@ local_clone_tree(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, uint
 {
     struct local *l = LOCAL(fs);
     struct meta_cred buf;
+    struct meta_swap *swap;
     struct meta_attr a;
+    size_t nswap;
     int fd, err;
 
     if (fs->opt.flags & FSC_RDONLY)
@@ -21,7 +23,11 @@ local_clone_tree(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, uint
     fd = local_lock_all(l);
     if (fd < 0)
         return fd;
-    err = (snapshot ? meta_snapshot : meta_clone_tree)(l->m, local_cred(cred, &buf), ino, dir, name, &a);
+    err = local_keep_swaps(l, ino, &swap, &nswap);
+    if (!err) {
+        err = meta_clone_tree_but(l->m, local_cred(cred, &buf), ino, dir, name, snapshot, swap, nswap, &a);
+        local_keep_swapped(l, swap, nswap, !err);
+    }
     close(fd);
     return err;
 }
@@ -197,4 +203,26 @@ local_statvfs(struct fsc *fs, uint64_t ino, struct statvfs *out)
     if (a.quota && meta_quota_get(l->m, META_QUOTA_DIR, a.quota, &quota) == 0)
         narrow(out, &quota);
     return 0;
+}
+
+ssize_t
+local_sessions(struct fsc *fs, size_t skip, struct fsc_session *v, size_t n)
+{
+    struct meta_session in;
+    size_t k = 0;
+    ssize_t r = 1;
+
+    for (; k < n && (r = meta_sessions(LOCAL(fs)->m, skip + k, &in, 1)) > 0; k++)
+        v[k] = (struct fsc_session){.id = in.number,
+                                    .pid = in.pid,
+                                    .foreign = in.foreign,
+                                    .own = in.own,
+                                    .reads = in.stats.file_reads,
+                                    .read_bytes = in.stats.file_read_bytes,
+                                    .writes = in.stats.file_writes,
+                                    .write_bytes = in.stats.file_write_bytes,
+                                    .lookups = in.stats.lookups + in.stats.getattrs,
+                                    .changes = in.stats.changes,
+                                    .syncs = in.stats.syncs};
+    return r < 0 ? r : (ssize_t)k;
 }

@@ -92,6 +92,10 @@ linode_init(struct linode *in)
     pthread_cond_init(&in->free, NULL);
     in->readers = in->waiting = 0;
     in->writer = in->map_valid = false;
+    for (size_t i = 0; i < LOCAL_HOT; i++) {
+        atomic_init(&in->hot[i].seq, 0);
+        atomic_init(&in->hot[i].version, 1);
+    }
 }
 
 // The threads that held something are the parent's; so is the open file description that the file locks
@@ -109,6 +113,7 @@ local_lock_fork(struct local *l)
     }
     pthread_mutex_init(&l->table_lock, NULL);
     pthread_mutex_init(&l->garbage_lock, NULL);
+    local_pin_fork(l);
     for (size_t i = 0; i < LOCAL_TABLE; i++)
         for (struct linode *in = l->table[i]; in; in = in->next)
             linode_init(in);

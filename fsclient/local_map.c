@@ -53,7 +53,8 @@ local_map(struct local *l, struct linode *in, uint64_t first, uint64_t last, str
 
 // ---- garbage ----
 
-#define GARBAGE_BATCH 64
+// Each batch costs two transactions, for which the engine's log is emptied.
+#define GARBAGE_BATCH 512
 
 // Deletes what nothing refers to any more. A chunk that another process is reading at this moment is read
 // again there.
@@ -85,6 +86,6 @@ void
 local_garbage_hint(struct local *l, uint32_t n)
 {
     // What it can't delete now, somebody will later.
-    if (atomic_fetch_add(&l->garbage, n) + n >= GARBAGE_BATCH)
+    if (n == LOCAL_GARBAGE_NOW || atomic_fetch_add(&l->garbage, n) + n >= GARBAGE_BATCH)
         local_garbage_take(l);
 }

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <time.h>
 
 #include "fsclient/local_ops.h"
@@ -139,7 +138,7 @@ local_unlink(struct fsc *fs, const struct fsc_cred *cred, uint64_t dir, const ch
     int err = meta_unlink(l->m, local_cred(cred, &buf), dir, name, &gone);
 
     if (!err && gone.nlink == 0 && gone.size > 0 && S_ISREG(gone.mode))
-        local_garbage_hint(l, gone.space >= BIG_FILE ? 64 : 1);
+        local_garbage_hint(l, gone.space >= BIG_FILE ? LOCAL_GARBAGE_NOW : 1);
     return err;
 }
 
@@ -231,7 +230,34 @@ local_removexattr(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, con
 uint64_t
 local_version(struct fsc *fs, uint64_t ino)
 {
-    return meta_version(LOCAL(fs)->m, ino);
+    return meta_data_version(LOCAL(fs)->m, ino);
+}
+
+int
+local_watch(struct fsc *fs)
+{
+    return meta_watch(LOCAL(fs)->m);
+}
+
+uint32_t
+local_watch_slot(struct fsc *fs, uint64_t ino)
+{
+    (void)fs;
+    return meta_watch_slot(ino);
+}
+
+bool
+local_watch_news(struct fsc *fs, uint64_t ino)
+{
+    return meta_watch_news(LOCAL(fs)->m, ino);
+}
+
+_Static_assert(FSC_WATCH_SLOTS == META_WATCH_SLOTS && FSC_WATCH_ALL == META_WATCH_ALL, "passed through");
+
+int
+local_watch_wait(struct fsc *fs, int wait_ms, fsc_watch_fn fn, void *arg)
+{
+    return meta_watch_wait(LOCAL(fs)->m, wait_ms, fn, arg);
 }
 
 // ---- open files ----
@@ -290,16 +316,14 @@ local_tmpfile(struct fsc_file *file, const struct fsc_cred *cred, uint64_t dir, 
     return err ? err : attach(file, &a, attr);
 }
 
-// Owners of flock are handles; those of byte ranges are the caller's numbers, kept apart by this bit.
-#define FLOCK_OWNER (UINT64_C(1) << 63)
-
 void
 local_close(struct fsc_file *file)
 {
     struct local *l = LOCAL(file->fs);
 
-    if (file->locked)
-        meta_unlock_all(l->m, file->ino, file->id | FLOCK_OWNER);
+    if (file->pinned)
+        local_unpin(l, file->ino);
+    local_token_close(l, file);
     meta_close_file(l->m, file->ino);
     linode_put(l, file->priv);
 }
@@ -338,9 +362,8 @@ left_ms(int wait_ms, int64_t began)
     return wait_ms < 0 ? -1 : left > 0 ? (int)left : 0;
 }
 
-// `lock` NULL: flock with `op`.
 static int
-take_lock(struct fsc_file *file, uint64_t owner, const struct meta_lock *lock, int op, int wait_ms)
+take_lock(struct fsc_file *file, uint64_t owner, const struct meta_lock *lock, int wait_ms)
 {
     struct meta *m = LOCAL(file->fs)->m;
     int64_t began = wait_ms ? now_ms() : 0;
@@ -349,8 +372,7 @@ take_lock(struct fsc_file *file, uint64_t owner, const struct meta_lock *lock, i
     for (;;) {
         uint32_t seq = meta_lock_seq(m, file->ino);
 
-        err = lock ? meta_setlk(m, file->ino, owner, lock, wait_ms != 0)
-                   : meta_flock(m, file->ino, owner, (short)op);
+        err = meta_setlk(m, file->ino, owner, lock, wait_ms != 0);
         if (err != -EAGAIN || wait_ms == 0)
             return err;
         left = left_ms(wait_ms, began);
@@ -367,14 +389,14 @@ local_setlk(struct fsc_file *file, uint64_t owner, const struct fsc_lock *lock, 
 {
     struct meta_lock ml = {.start = lock->start, .end = lock->end, .type = lock->type, .pid = lock->pid};
 
-    return take_lock(file, owner & ~FLOCK_OWNER, &ml, 0, wait_ms);
+    return take_lock(file, owner, &ml, wait_ms);
 }
 
 int
 local_getlk(struct fsc_file *file, uint64_t owner, struct fsc_lock *lock)
 {
     struct meta_lock ml = {.start = lock->start, .end = lock->end, .type = lock->type, .pid = lock->pid};
-    int err = meta_getlk(LOCAL(file->fs)->m, file->ino, owner & ~FLOCK_OWNER, &ml);
+    int err = meta_getlk(LOCAL(file->fs)->m, file->ino, owner, &ml);
 
     if (!err)
         *lock = (struct fsc_lock){ml.start, ml.end, ml.type, ml.pid};
@@ -382,14 +404,7 @@ local_getlk(struct fsc_file *file, uint64_t owner, struct fsc_lock *lock)
 }
 
 int
-local_flock(struct fsc_file *file, int op, int wait_ms)
-{
-    file->locked = true;
-    return take_lock(file, file->id | FLOCK_OWNER, NULL, op, wait_ms);
-}
-
-int
 local_unlock_owner(struct fsc_file *file, uint64_t owner)
 {
-    return meta_unlock_all(LOCAL(file->fs)->m, file->ino, owner & ~FLOCK_OWNER);
+    return meta_unlock_all(LOCAL(file->fs)->m, file->ino, owner);
 }

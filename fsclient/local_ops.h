@@ -31,6 +31,10 @@ ssize_t local_getxattr(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino
 ssize_t local_listxattr(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, char *list, size_t size);
 int local_removexattr(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, const char *name);
 uint64_t local_version(struct fsc *fs, uint64_t ino);
+int local_watch(struct fsc *fs);
+uint32_t local_watch_slot(struct fsc *fs, uint64_t ino);
+bool local_watch_news(struct fsc *fs, uint64_t ino);
+int local_watch_wait(struct fsc *fs, int wait_ms, fsc_watch_fn fn, void *arg);
 int local_open(struct fsc_file *file, const struct fsc_cred *cred, uint64_t ino, struct fsc_attr *attr);
 int local_create(struct fsc_file *file, const struct fsc_cred *cred, uint64_t dir, const char *name,
                  mode_t mode, struct fsc_attr *attr);
@@ -41,8 +45,13 @@ int local_hold(struct fsc *fs, uint64_t ino);
 int local_release(struct fsc *fs, uint64_t ino);
 int local_setlk(struct fsc_file *file, uint64_t owner, const struct fsc_lock *lock, int wait_ms);
 int local_getlk(struct fsc_file *file, uint64_t owner, struct fsc_lock *lock);
-int local_flock(struct fsc_file *file, int op, int wait_ms);
 int local_unlock_owner(struct fsc_file *file, uint64_t owner);
+
+// local_flock.c
+int local_flock(struct fsc_file *file, int op, int wait_ms);
+int local_make_like(const char *dir, const char *name);
+void local_token_close(struct local *l, struct fsc_file *file); // of a file that nobody uses any more
+bool local_token_owns(struct local *l, int fd);
 
 // local_admin.c
 int local_clone_tree(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, uint64_t dir,
@@ -59,6 +68,7 @@ ssize_t local_trash_list(struct fsc *fs, const struct fsc_cred *cred, uint64_t a
 int local_trash_restore(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, uint64_t dir,
                         const char *name);
 ssize_t local_trash_purge(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino);
+ssize_t local_sessions(struct fsc *fs, size_t skip, struct fsc_session *v, size_t n);
 int local_statvfs(struct fsc *fs, uint64_t ino, struct statvfs *out);
 // local_check.c
 int local_fsck(struct fsc *fs, bool repair, fsc_check_fn fn, void *arg, struct fsc_check *out);

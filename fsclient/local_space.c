@@ -37,9 +37,15 @@ local_truncate(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, uint64
         return -ENOMEM;
     err = linode_lock(l, in);
     if (!err) {
-        err = meta_truncate(l->m, local_cred(cred, &buf), ino, size, &cut, &now);
-        if (!err)
-            err = cut_tail(l, &cut);
+        int pinned = local_pinned(l, ino);
+
+        if (pinned) {
+            err = pinned < 0 ? pinned : local_keep_truncate(l, ino, size, local_cred(cred, &buf), &now);
+        } else {
+            err = meta_truncate(l->m, local_cred(cred, &buf), ino, size, &cut, &now);
+            if (!err)
+                err = cut_tail(l, &cut);
+        }
         linode_unlock(l, in);
         local_garbage_hint(l, 1);
     }
@@ -80,8 +86,11 @@ static int
 punch(struct local *l, uint64_t ino, uint64_t offset, uint64_t length)
 {
     struct meta_cut cut[2];
-    int n = meta_punch(l->m, ino, offset, length, cut), err = 0;
+    int n = local_pinned(l, ino), err = 0;
 
+    if (n)
+        return n < 0 ? n : local_keep_punch(l, ino, offset, length);
+    n = meta_punch(l->m, ino, offset, length, cut);
     for (int i = 0; i < n && !err; i++)
         err = cut_middle(l, ino, &cut[i]);
     local_garbage_hint(l, 1);
@@ -264,7 +273,13 @@ local_clone_range(struct fsc_file *src, uint64_t src_offset, struct fsc_file *ds
     if (high != low)
         err = linode_lock(l, high);
     if (!err) {
-        err = meta_clone_range(l->m, a->ino, src_offset, b->ino, dst_offset, length, NULL);
+        // Chunks of a mapped file are not shared: what is stored there would show in both.
+        err = local_pinned(l, a->ino);
+        err = err ? err : local_pinned(l, b->ino);
+        if (err > 0)
+            err = -EINVAL;
+        if (!err)
+            err = meta_clone_range(l->m, a->ino, src_offset, b->ino, dst_offset, length, NULL);
         if (high != low)
             linode_unlock(l, high);
     }

@@ -73,11 +73,19 @@ write_piece(struct local *l, uint64_t id, struct cursor *from, size_t len, uint6
 int
 local_kill_suid(struct local *l, uint64_t ino, const struct meta_attr *attr)
 {
-    bool set = attr->mode & S_ISUID || (attr->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP);
+    struct meta_cred who;
+    struct cred_buf buf;
+    int err;
 
-    if (!(attr->flags & META_F_CAPS) && (!set || cred_own_root()))
+    if (__builtin_expect(!(attr->flags & META_F_CAPS) && !(attr->mode & (S_ISUID | S_ISGID)), 1))
         return 0;
-    return meta_setattr(l->m, NULL, ino, META_SET_KILL_SUID, attr, NULL);
+    if (cred_own_root() && !(attr->flags & META_F_CAPS))
+        return 0;
+    if (!cred_get(NULL, false, &buf))
+        return -ENOMEM;
+    err = meta_setattr(l->m, local_cred(&buf.cred, &who), ino, META_SET_KILL_SUID, attr, NULL);
+    cred_put(&buf);
+    return err;
 }
 
 // ---- in place ----
@@ -130,7 +138,9 @@ overwrite(struct local *l, struct linode *in, struct cursor from, size_t total, 
     err = local_kill_suid(l, in->ino, &attr);
     now = coarse_now();
     // Not where the last change was in this very tick of the clock (a time further ahead was set by utimens).
-    if (!err && !(attr.mtime >= now && attr.mtime - now < TICK_NS))
+    if (!err && attr.mtime >= now && attr.mtime - now < TICK_NS)
+        meta_wrote(l->m, in->ino);
+    else if (!err)
         err = meta_commit_write(l->m, in->ino, 0, now, NULL, 0, NULL);
     return err;
 }
@@ -327,7 +337,9 @@ local_pwritev(struct fsc_file *file, const struct iovec *iov, int count, uint64_
         n = write_locked(l, in, iov, total, &offset, append);
         linode_unlock(l, in);
     }
-    if (n >= 0)
+    if (n >= 0) {
         *end = offset + (uint64_t)n;
+        meta_count_io(l->m, true, (uint64_t)n);
+    }
     return n;
 }

@@ -16,9 +16,9 @@ file_new(struct fsc *fs, int flags)
     if (!file)
         return NULL;
     file->fs = fs;
-    file->id = atomic_fetch_add(&fs->next_id, 1) + 1;
     atomic_init(&file->flags, flags);
     atomic_init(&file->refs, 1);
+    atomic_init(&file->token, -1);
     return file;
 }
 
@@ -78,6 +78,7 @@ static int
 open_inode(struct fsc_file *file, const struct fsc_cred *cred, uint64_t ino)
 {
     struct fsc *fs = file->fs;
+    struct fsc_cred as_checked;
     struct fsc_attr attr;
     int flags = atomic_load(&file->flags), err;
 
@@ -89,7 +90,12 @@ open_inode(struct fsc_file *file, const struct fsc_cred *cred, uint64_t ino)
     err = fs->drv->open(file, flags & O_PATH ? FSC_ENGINE : cred, ino, &attr);
     if (err || !(flags & O_TRUNC) || flags & O_PATH)
         return err;
-    err = fs->drv->truncate(fs, FSC_ENGINE, ino, 0, NULL);
+    if (cred != FSC_ENGINE) {
+        as_checked = *cred; // asked above; it says whether set-user-ID goes
+        as_checked.checked = true;
+        cred = &as_checked;
+    }
+    err = fs->drv->truncate(fs, cred, ino, 0, NULL);
     if (err)
         fs->drv->close(file);
     return err;

@@ -43,6 +43,7 @@ op_find(struct op *op, struct fsc *fs, const struct fsc_at *at, const char *path
     unsigned wf = (flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) | (flags & AT_EMPTY_PATH ? WALK_EMPTY : 0);
     int err;
 
+    op->buf.more = NULL;
     if (flags & ~known)
         return -EINVAL;
     err = op_begin(op, fs, at, false);

@@ -87,6 +87,7 @@ fsc_open_volume(const char *url, const struct fsc_options *options, struct fsc *
         free(fs);
         return err;
     }
+    fork_enlist(fs);
     *out = fs;
     return 0;
 }
@@ -96,6 +97,7 @@ fsc_close_volume(struct fsc *fs)
 {
     if (!fs)
         return;
+    fork_delist(fs);
     fs->drv->close_volume(fs, fork_is_child(fs));
     fork_unwatch(fs);
     free(fs);
@@ -232,4 +234,12 @@ fsc_scrub(struct fsc *fs, fsc_check_fn fn, void *arg, struct fsc_check *out)
 
     memset(out, 0, sizeof *out);
     return err ? err : fs->drv->scrub(fs, fn, arg, out);
+}
+
+ssize_t
+fsc_sessions(struct fsc *fs, size_t skip, struct fsc_session *v, size_t n)
+{
+    int err = fs_enter(fs);
+
+    return err ? err : fs->drv->sessions(fs, skip, v, n);
 }

@@ -19,6 +19,7 @@ struct area {
     struct segmap map; // base and npages are always right; the segments only while tracked
     bool tracked;
     bool arena;           // a slot of the arena, else general
+    bool shared;          // the kernel refused to move pages: a fork shared them (area_unshare)
     bool noelide;         // mprotect, mlock, MSG_ZEROCOPY...: leave it alone (arena: until it is freed)
     bool fresh;           // arena, native: nobody touched a page before the present owner
     bool inuse;           // arena: allocated
@@ -120,6 +121,10 @@ bool area_fill(struct area *a, uint32_t page, uintptr_t from);
 struct block *area_steal(struct area *a, uint32_t p0, uint32_t p1);
 // The same, but nobody wants the bytes: the pages go to the pool and the range becomes `kind`.
 int area_discard(struct area *a, uint32_t p0, uint32_t p1, enum seg_kind kind);
+
+// After area_steal or area_discard was refused for pages that a fork shared: when nobody shares them any
+// more, makes the kernel see it, so that the next attempt succeeds. Without the lock. True when it did.
+bool area_unshare(uintptr_t start, size_t len);
 
 // Hands the first `pages` pages of one arena slot to another, whose content is nobody's: by page table and
 // bookkeeping. False when they must be copied (nothing has been done then).

@@ -2,12 +2,19 @@
 // The pages of tracked areas: put back where the program wants them, taken out where it does not need them.
 // Runs under the engine's lock, in the program's threads and in the fault helper: raw system calls only.
 #include <errno.h>
+#include <sys/mman.h>
 
 #include "libzio/area.h"
 #include "libzio/sys.h"
 #include "libzio/uffd.h"
 #include "libzio/uffd_compat.h"
 #include "libzio/zio.h"
+
+#define LOOK_PAGES 256
+#define OWN_PAGE (1ull << 63 | 1ull << 56) // in /proc/self/pagemap: present, and mapped once
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 // Puts back pages [p0, p1) of one segment of data. Returns the pages done, or -errno.
 static long
@@ -89,6 +96,7 @@ take(struct area *a, uint32_t p0, uint32_t p1, uint32_t *pages)
     if (!b)
         return NULL;
     r = uffd_move(uffd_pool, b->base, area_addr(a, p0), len);
+    a->shared = r == -EBUSY || (r > 0 && (size_t)r < len);
     if (r <= 0) {
         block_release(b);
         return NULL;
@@ -114,6 +122,31 @@ area_steal(struct area *a, uint32_t p0, uint32_t p1)
     block_moved(b, n);
     block_release(b);
     return NULL;
+}
+
+// After a fork the kernel takes every page for shared until somebody writes to it, also when the child is
+// long gone, and moves none. A write fault on a page that nobody else maps copies nothing and makes it the
+// process's own again; MADV_POPULATE_WRITE (Linux 5.14) asks for that without a store of ours, which could
+// meet another thread's. Without the lock: were a page missing after all, the fault helper would have to put
+// it in place.
+bool
+area_unshare(uintptr_t start, size_t len)
+{
+    uint64_t e[LOOK_PAGES];
+    size_t pages = len >> ZPAGE_SHIFT;
+
+    if (zio_cfg.features_off & ZIO_F_POPULATE)
+        return false;
+    for (size_t p = 0; p < pages; p += LOOK_PAGES) {
+        size_t n = min_of(pages - p, (size_t)LOOK_PAGES);
+
+        if (zsys4(SYS_pread64, pagemap_fd, e, n * 8, ((start >> ZPAGE_SHIFT) + p) * 8) != (long)n * 8)
+            return false;
+        for (size_t i = 0; i < n; i++)
+            if ((e[i] & OWN_PAGE) != OWN_PAGE)
+                return false; // a child has it, too: to take it apart would cost its memory
+    }
+    return zsys3(SYS_madvise, start, len, MADV_POPULATE_WRITE) == 0;
 }
 
 int

@@ -81,9 +81,13 @@ read_features(const char *list)
     static const struct {
         const char *name;
         unsigned bit;
-    } known[] = {{"uffd", ZIO_F_UFFD},     {"kernelfaults", ZIO_F_KERNELFAULTS},
-                 {"move", ZIO_F_MOVE},     {"wp", ZIO_F_WP},
-                 {"events", ZIO_F_EVENTS}, {"procmapquery", ZIO_F_PROCMAPQUERY},
+    } known[] = {{"uffd", ZIO_F_UFFD},
+                 {"kernelfaults", ZIO_F_KERNELFAULTS},
+                 {"move", ZIO_F_MOVE},
+                 {"wp", ZIO_F_WP},
+                 {"events", ZIO_F_EVENTS},
+                 {"procmapquery", ZIO_F_PROCMAPQUERY},
+                 {"populatewrite", ZIO_F_POPULATE},
                  {"pagemapscan", 0}};
 
     for (const char *v = list; *v; v += strspn(v, ",")) {

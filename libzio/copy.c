@@ -13,6 +13,7 @@
 #include "libzio/zio.h"
 
 #define PLAIN_READS 64
+#define UNSHARE_PAGE_NS 300
 #define SHORT_RUN 8u // present pages in a row that are copied rather than moved away
 
 enum verdict {
@@ -31,6 +32,7 @@ struct job {
     struct deferred *defer;
     struct block *mix; // pages made up of several sources
     uint32_t mix_used;
+    bool shared; // pages of the source were not to be had: a fork shared them
     bool settle; // what this call site leaves absent is touched too soon: put the pages in place at once
     size_t elided;
 };
@@ -368,6 +370,7 @@ decide(struct job *j)
     j->sa = known(j->s, j->n); // making the other may have joined areas
     if (!src_absent) {
         if (!become_tracked(&j->sa, j->s, j->n) || !steal_source(j)) {
+            j->shared = j->sa && j->sa->shared;
             j->da = known(j->d, j->n);
             if (dst_absent && j->da && j->da->tracked)
                 return THROUGH;
@@ -494,6 +497,22 @@ copy_through(void *dst, const void *src, size_t n, const struct job *j)
     deferred_run(&df);
 }
 
+// The source's pages are made movable again, for the next copy of the same bytes. (A destination's are by
+// being written to.)
+static void
+unshare_source(const struct job *j)
+{
+    uintptr_t start = zpage_up(j->s), end = zpage_down(j->s + j->n);
+    struct zio_guard g;
+
+    if (end <= start || !area_unshare(start, end - start))
+        return;
+    zio_lock(&g);
+    policy_charge(j->site, ((end - start) >> ZPAGE_SHIFT) * UNSHARE_PAGE_NS);
+    zio_count(pages_unshared, (end - start) >> ZPAGE_SHIFT);
+    zio_unlock(&g);
+}
+
 void
 zio_copy(void *dst, const void *src, size_t n, uintptr_t ra)
 {
@@ -544,6 +563,8 @@ zio_copy(void *dst, const void *src, size_t n, uintptr_t ra)
     policy_note(j.site, v == ELIDE);
     area_collect_if_due();
     zio_unlock(&g);
+    if (unlikely(j.shared))
+        unshare_source(&j);
     if (v == THROUGH)
         copy_through(dst, src, n, &j);
     else if (v == PLAIN) {

@@ -10,6 +10,7 @@
 #include "libzio/area.h"
 #include "libzio/hooks_mem.h"
 #include "libzio/real.h"
+#include "libzio/route_map.h"
 #include "libzio/vmquery.h"
 #include "libzio/zio.h"
 
@@ -90,11 +91,20 @@ settle(void *p, size_t len)
     return p;
 }
 
+void *
+hook_reserve(void *addr, size_t len, int flags)
+{
+    return settle(real.mmap(addr, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0),
+                  len);
+}
+
 ZIO_EXPORT int
 munmap(void *addr, size_t len)
 {
     if (unlikely(!zio_real_ready))
         zio_real_init();
+    if (rmap_meets(addr, len) && !((uintptr_t)addr & ZPAGE_MASK))
+        route_map_forget(START(addr), END(addr, len));
     hook_munmap(addr, len);
     return real.munmap(addr, len);
 }
@@ -114,6 +124,10 @@ mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
     // Put back, not forgotten: the call may fail, and then the old mapping stays.
     if ((flags & MAP_FIXED) && (flags & MAP_FIXED_NOREPLACE) != MAP_FIXED_NOREPLACE && watched(addr, len))
         area_pin_range(START(addr), END(addr, len));
+    if (!(flags & MAP_ANONYMOUS) && !route_idle() && route_fd(fd))
+        return route_mmap(addr, len, prot, flags, fd, off);
+    if ((flags & MAP_FIXED) && (flags & MAP_FIXED_NOREPLACE) != MAP_FIXED_NOREPLACE && rmap_meets(addr, len))
+        route_map_forget(START(addr), END(addr, len));
     if (flags & MAP_FIXED)
         return real.mmap(addr, len, prot, flags, fd, off);
     return settle(real.mmap(addr, len, prot, flags, fd, off), len);
@@ -179,9 +193,35 @@ mremap(void *old, size_t oldlen, size_t newlen, int flags, ...)
     if (unlikely(!zio_real_ready))
         zio_real_init();
     hook_mremap(old, oldlen, newlen, flags, to);
+    if (rmap_meets(old, oldlen ? oldlen : 1)) {
+        bool ours;
+        void *p = route_mremap(old, oldlen, newlen, flags, to, &ours);
+
+        if (ours)
+            return p;
+    }
+    if ((flags & MREMAP_FIXED) && rmap_meets(to, newlen))
+        route_map_forget(START(to), END(to, newlen));
     if (in_pieces(old, oldlen, newlen, flags))
         return move_pieces(old, oldlen, newlen, flags, to);
     return real_mremap(old, oldlen, newlen, flags, to);
+}
+
+// With a key, pkey_mprotect; -1: mprotect.
+static int
+protect(void *addr, size_t len, int prot, int key)
+{
+    bool routed = rmap_meets(addr, len) && !((uintptr_t)addr & ZPAGE_MASK);
+    int r = routed ? route_map_protect(START(addr), END(addr, len), prot) : 0;
+
+    if (r < 0) {
+        errno = -r;
+        return -1;
+    }
+    r = key < 0 ? real.mprotect(addr, len, prot) : real.pkey_mprotect(addr, len, prot, key);
+    if (routed && r == 0)
+        route_map_protected(START(addr), END(addr, len), prot);
+    return r;
 }
 
 ZIO_EXPORT int
@@ -190,7 +230,7 @@ mprotect(void *addr, size_t len, int prot)
     if (unlikely(!zio_real_ready))
         zio_real_init();
     hook_mprotect(addr, len);
-    return real.mprotect(addr, len, prot);
+    return protect(addr, len, prot, -1);
 }
 
 int __mprotect(void *addr, size_t len, int prot);
@@ -204,7 +244,23 @@ ZIO_EXPORT int
 pkey_mprotect(void *addr, size_t len, int prot, int key)
 {
     hook_mprotect(addr, len);
-    return real.pkey_mprotect(addr, len, prot, key);
+    return key < 0 ? real.pkey_mprotect(addr, len, prot, key) : protect(addr, len, prot, key);
+}
+
+static int
+advise_routed(void *addr, size_t len, int advice)
+{
+    bool done;
+    int r = route_madvise(START(addr), END(addr, len), advice, &done);
+
+    if (r < 0) {
+        errno = -r;
+        return -1;
+    }
+    r = done ? 0 : real.madvise(addr, len, advice);
+    if (r == 0 && !done)
+        route_map_advised(START(addr), END(addr, len), advice);
+    return r;
 }
 
 ZIO_EXPORT int
@@ -215,6 +271,8 @@ madvise(void *addr, size_t len, int advice)
     if (unlikely(!zio_real_ready))
         zio_real_init();
     hook_madvise(addr, len, advice);
+    if (rmap_meets(addr, len) && !((uintptr_t)addr & ZPAGE_MASK))
+        return advise_routed(addr, len, advice);
     r = real.madvise(addr, len, advice);
     if (r == 0 && advice == MADV_DONTNEED && watched(addr, len))
         area_blank_range(START(addr), END(addr, len), true);
@@ -278,4 +336,38 @@ sbrk(intptr_t by)
     if (by < 0)
         break_moves((uintptr_t)real.sbrk(0) + (uintptr_t)by);
     return real.sbrk(by);
+}
+
+// What was stored in a routed file's mapping belongs to the file; its sums and its times are the volume's.
+ZIO_EXPORT int
+msync(void *addr, size_t len, int flags)
+{
+    int r;
+
+    if (unlikely(!zio_real_ready))
+        zio_real_init();
+    if (!rmap_meets(addr, len))
+        return real.msync(addr, len, flags);
+    // The kernel says whether the call is right; the volume puts the bytes on disk.
+    r = real.msync(addr, len, flags & MS_SYNC && !(flags & MS_ASYNC) ? flags & ~MS_SYNC : flags);
+    if (r == 0)
+        r = route_msync(START(addr), END(addr, len), flags);
+    if (r < -1) {
+        errno = -r;
+        r = -1;
+    }
+    return r;
+}
+
+// It would need the page numbers of the chunk.
+ZIO_EXPORT int
+remap_file_pages(void *addr, size_t len, int prot, size_t pgoff, int flags)
+{
+    if (unlikely(!zio_real_ready))
+        zio_real_init();
+    if (!rmap_meets(addr, len))
+        return real.remap_file_pages(addr, len, prot, pgoff, flags);
+    route_refused("remap_file_pages");
+    errno = EINVAL;
+    return -1;
 }

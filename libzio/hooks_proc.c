@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 #include "libzio/fork.h"
+#include "libzio/hooks_fs.h"
 #include "libzio/hooks_mem.h"
 #include "libzio/real.h"
+#include "libzio/route_priv.h"
 #include "libzio/zio.h"
 
 // fork(), daemon() and forkpty() run the handlers that init.c gave to pthread_atfork; these do not.
@@ -110,8 +112,13 @@ limit_is_set(int what, const struct rlimit64 *r)
 ZIO_EXPORT int
 setrlimit64(__rlimit_resource_t what, const struct rlimit64 *r)
 {
+    int ret;
+
     limit_is_set((int)what, r);
-    return real.setrlimit64(what, r);
+    ret = real.setrlimit64(what, r);
+    if (what == RLIMIT_FSIZE)
+        route_fsize_changed();
+    return ret;
 }
 
 ZIO_EXPORT int
@@ -123,9 +130,14 @@ setrlimit(__rlimit_resource_t what, const struct rlimit *r)
 ZIO_EXPORT int
 prlimit64(pid_t pid, enum __rlimit_resource what, const struct rlimit64 *r, struct rlimit64 *old)
 {
+    int ret;
+
     if (pid == 0 || pid == getpid())
         limit_is_set((int)what, r);
-    return real.prlimit64(pid, what, r, old);
+    ret = real.prlimit64(pid, what, r, old);
+    if (what == RLIMIT_FSIZE && r)
+        route_fsize_changed();
+    return ret;
 }
 
 ZIO_EXPORT int
@@ -199,6 +211,8 @@ syscall(long nr, ...)
         zio_real_init();
     if (nr == SYS_exit_group && zio_page->pid == (int)getpid())
         zio_stats_dump();
+    if (!route_idle() && fs_syscall(nr, a, &r))
+        return r;
     if (nr == SYS_close && zio_fd_is_ours((int)a[0])) {
         errno = EBADF;
         return -1;

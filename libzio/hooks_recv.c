@@ -5,6 +5,7 @@
 
 #include "libzio/iobuf.h"
 #include "libzio/real.h"
+#include "libzio/route_priv.h"
 #include "libzio/zio.h"
 
 #define CALLER ((uintptr_t)__builtin_return_address(0))
@@ -86,21 +87,33 @@ invec_end(struct invec *v, ssize_t got)
         return r;                                                                                            \
     } while (0)
 
+// Files of volumes have nothing to do with blocks.
+#define ROUTED(call)                                                                                         \
+    do {                                                                                                     \
+        if (unlikely(route_fd(fd)))                                                                          \
+            return call;                                                                                     \
+    } while (0)
+// -1 is no offset, but for preadv2 and pwritev2, where it is the file's own.
+#define PLACE(off) ((off) < 0 ? -2 : (off))
+
 ZIO_EXPORT ssize_t
 read(int fd, void *buf, size_t n)
 {
+    ROUTED(route_read(fd, buf, n));
     ONE(real.read(fd, p, n));
 }
 
 ZIO_EXPORT ssize_t
 pread64(int fd, void *buf, size_t n, off_t off)
 {
+    ROUTED(route_pread(fd, buf, n, off));
     ONE(real.pread64(fd, p, n, off));
 }
 
 ZIO_EXPORT ssize_t
 pread(int fd, void *buf, size_t n, off_t off)
 {
+    ROUTED(route_pread(fd, buf, n, off));
     ONE(real.pread64(fd, p, n, off));
 }
 
@@ -124,43 +137,48 @@ recvfrom(int fd, void *restrict buf, size_t n, int flags, struct sockaddr *restr
 ZIO_EXPORT ssize_t
 readv(int fd, const struct iovec *iov, int n)
 {
+    ROUTED(route_readv(fd, iov, n));
     MANY(real.readv(fd, v.iov, n), real.readv(fd, iov, n));
 }
 
 ZIO_EXPORT ssize_t
 preadv64(int fd, const struct iovec *iov, int n, off_t off)
 {
+    ROUTED(route_preadv(fd, iov, n, PLACE(off), 0));
     MANY(real.preadv64(fd, v.iov, n, off), real.preadv64(fd, iov, n, off));
 }
 
 ZIO_EXPORT ssize_t
 preadv(int fd, const struct iovec *iov, int n, off_t off)
 {
+    ROUTED(route_preadv(fd, iov, n, PLACE(off), 0));
     MANY(real.preadv64(fd, v.iov, n, off), real.preadv64(fd, iov, n, off));
 }
 
 ZIO_EXPORT ssize_t
 preadv64v2(int fd, const struct iovec *iov, int n, off_t off, int flags)
 {
+    ROUTED(route_preadv(fd, iov, n, off, flags));
     MANY(real.preadv64v2(fd, v.iov, n, off, flags), real.preadv64v2(fd, iov, n, off, flags));
 }
 
 ZIO_EXPORT ssize_t
 preadv2(int fd, const struct iovec *iov, int n, off_t off, int flags)
 {
+    ROUTED(route_preadv(fd, iov, n, off, flags));
     MANY(real.preadv64v2(fd, v.iov, n, off, flags), real.preadv64v2(fd, iov, n, off, flags));
 }
 
 // The kernel writes lengths and flags into the program's own header; only the list of buffers is ours.
-ZIO_EXPORT ssize_t
-recvmsg(int fd, struct msghdr *msg, int flags)
+static ssize_t
+any_recvmsg(int fd, struct msghdr *msg, int flags, uintptr_t ra)
 {
     struct iovec *iov;
     INVEC v;
     ssize_t r;
 
     v.n = 0;
-    if (!msg || (flags & MSG_TRUNC) || !invec_begin(&v, msg->msg_iov, msg->msg_iovlen, CALLER))
+    if (!msg || (flags & MSG_TRUNC) || !invec_begin(&v, msg->msg_iov, msg->msg_iovlen, ra))
         return real.recvmsg(fd, msg, flags);
     iov = msg->msg_iov;
     msg->msg_iov = v.iov;
@@ -170,10 +188,22 @@ recvmsg(int fd, struct msghdr *msg, int flags)
     return r;
 }
 
+ZIO_EXPORT ssize_t
+recvmsg(int fd, struct msghdr *msg, int flags)
+{
+    ssize_t r = any_recvmsg(fd, msg, flags, CALLER);
+
+    if (unlikely(route_on) && r >= 0 && msg->msg_controllen > 0)
+        route_pass_received(msg);
+    return r;
+}
+
 // Lists of datagrams are small ones: absent buffers among them are put back by the kernel's faults.
 ZIO_EXPORT int
 recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *timeout)
 {
+    int got;
+
     if (n == 1 && msgs && !timeout) {
         ssize_t r = recvmsg(fd, &msgs->msg_hdr, flags & ~MSG_WAITFORONE);
 
@@ -182,7 +212,11 @@ recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *t
         msgs->msg_len = (unsigned)r;
         return 1;
     }
-    return real.recvmmsg(fd, msgs, n, flags, timeout);
+    got = real.recvmmsg(fd, msgs, n, flags, timeout);
+    for (int i = 0; unlikely(route_on) && i < got; i++)
+        if (msgs[i].msg_hdr.msg_controllen > 0)
+            route_pass_received(&msgs[i].msg_hdr);
+    return got;
 }
 
 extern void __chk_fail(void) __attribute__((noreturn));
@@ -206,6 +240,7 @@ ZIO_EXPORT ssize_t
 __read_chk(int fd, void *buf, size_t n, size_t room)
 {
     CHECK_ROOM();
+    ROUTED(route_read(fd, buf, n));
     ONE(real.read(fd, p, n));
 }
 
@@ -213,6 +248,7 @@ ZIO_EXPORT ssize_t
 __pread_chk(int fd, void *buf, size_t n, off_t off, size_t room)
 {
     CHECK_ROOM();
+    ROUTED(route_pread(fd, buf, n, off));
     ONE(real.pread64(fd, p, n, off));
 }
 
@@ -220,6 +256,7 @@ ZIO_EXPORT ssize_t
 __pread64_chk(int fd, void *buf, size_t n, off_t off, size_t room)
 {
     CHECK_ROOM();
+    ROUTED(route_pread(fd, buf, n, off));
     ONE(real.pread64(fd, p, n, off));
 }
 
@@ -245,12 +282,14 @@ __recvfrom_chk(int fd, void *restrict buf, size_t n, size_t room, int flags, str
 ZIO_EXPORT ssize_t
 __read(int fd, void *buf, size_t n)
 {
+    ROUTED(route_read(fd, buf, n));
     ONE(real.read(fd, p, n));
 }
 
 ZIO_EXPORT ssize_t
 __pread64(int fd, void *buf, size_t n, off_t off)
 {
+    ROUTED(route_pread(fd, buf, n, off));
     ONE(real.pread64(fd, p, n, off));
 }
 

@@ -10,6 +10,7 @@
 #include "libzio/area.h"
 #include "libzio/iobuf.h"
 #include "libzio/real.h"
+#include "libzio/route_priv.h"
 #include "libzio/zio.h"
 
 // A thread that is cancelled while it waits lets go of its blocks.
@@ -70,9 +71,17 @@ send_list(int fd, struct outbuf *o, int flags, const struct sockaddr *to, sockle
     return real.sendmsg(fd, &m, flags);
 }
 
+#define ROUTED(call)                                                                                         \
+    do {                                                                                                     \
+        if (unlikely(route_fd(fd)))                                                                          \
+            return call;                                                                                     \
+    } while (0)
+#define PLACE(off) ((off) < 0 ? -2 : (off)) // see hooks_recv.c
+
 ZIO_EXPORT ssize_t
 write(int fd, const void *buf, size_t n)
 {
+    ROUTED(route_write(fd, buf, n));
     ONE(real.write(fd, p, n), real.writev(fd, o.iov, o.niov));
 }
 
@@ -80,12 +89,14 @@ ssize_t __write(int fd, const void *buf, size_t n);
 ZIO_EXPORT ssize_t
 __write(int fd, const void *buf, size_t n)
 {
+    ROUTED(route_write(fd, buf, n));
     ONE(real.write(fd, p, n), real.writev(fd, o.iov, o.niov));
 }
 
 ZIO_EXPORT ssize_t
 pwrite64(int fd, const void *buf, size_t n, off_t off)
 {
+    ROUTED(route_pwrite(fd, buf, n, off));
     ONE(real.pwrite64(fd, p, n, off), real.pwritev64(fd, o.iov, o.niov, off));
 }
 
@@ -93,12 +104,14 @@ ssize_t __pwrite64(int fd, const void *buf, size_t n, off_t off);
 ZIO_EXPORT ssize_t
 __pwrite64(int fd, const void *buf, size_t n, off_t off)
 {
+    ROUTED(route_pwrite(fd, buf, n, off));
     ONE(real.pwrite64(fd, p, n, off), real.pwritev64(fd, o.iov, o.niov, off));
 }
 
 ZIO_EXPORT ssize_t
 pwrite(int fd, const void *buf, size_t n, off_t off)
 {
+    ROUTED(route_pwrite(fd, buf, n, off));
     ONE(real.pwrite64(fd, p, n, off), real.pwritev64(fd, o.iov, o.niov, off));
 }
 
@@ -157,35 +170,40 @@ outvec_begin(struct outbuf *o, const struct iovec *iov, size_t n)
 ZIO_EXPORT ssize_t
 writev(int fd, const struct iovec *iov, int n)
 {
+    ROUTED(route_writev(fd, iov, n));
     MANY(real.writev(fd, iov, n), real.writev(fd, o.iov, o.niov));
 }
 
 ZIO_EXPORT ssize_t
 pwritev64(int fd, const struct iovec *iov, int n, off_t off)
 {
+    ROUTED(route_pwritev(fd, iov, n, PLACE(off), 0));
     MANY(real.pwritev64(fd, iov, n, off), real.pwritev64(fd, o.iov, o.niov, off));
 }
 
 ZIO_EXPORT ssize_t
 pwritev(int fd, const struct iovec *iov, int n, off_t off)
 {
+    ROUTED(route_pwritev(fd, iov, n, PLACE(off), 0));
     MANY(real.pwritev64(fd, iov, n, off), real.pwritev64(fd, o.iov, o.niov, off));
 }
 
 ZIO_EXPORT ssize_t
 pwritev64v2(int fd, const struct iovec *iov, int n, off_t off, int flags)
 {
+    ROUTED(route_pwritev(fd, iov, n, off, flags));
     MANY(real.pwritev64v2(fd, iov, n, off, flags), real.pwritev64v2(fd, o.iov, o.niov, off, flags));
 }
 
 ZIO_EXPORT ssize_t
 pwritev2(int fd, const struct iovec *iov, int n, off_t off, int flags)
 {
+    ROUTED(route_pwritev(fd, iov, n, off, flags));
     MANY(real.pwritev64v2(fd, iov, n, off, flags), real.pwritev64v2(fd, o.iov, o.niov, off, flags));
 }
 
-ZIO_EXPORT ssize_t
-sendmsg(int fd, const struct msghdr *msg, int flags)
+static ssize_t
+any_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
     struct msghdr m;
     OUTBUF o;
@@ -199,19 +217,41 @@ sendmsg(int fd, const struct msghdr *msg, int flags)
     return real.sendmsg(fd, &m, flags);
 }
 
+ZIO_EXPORT ssize_t
+sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+    bool passes = unlikely(route_on) && msg && msg->msg_control && msg->msg_controllen > 0;
+    ssize_t r;
+
+    if (likely(!passes))
+        return any_sendmsg(fd, msg, flags);
+    route_pass_send(msg);
+    r = any_sendmsg(fd, msg, flags);
+    if (r < 0)
+        route_pass_unsent(msg);
+    return r;
+}
+
 ZIO_EXPORT int
 sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
 {
+    int r;
+
     // One message is sendmsg; of several, the kernel's own faults put absent bytes back.
     if (n == 1 && msgs) {
-        ssize_t r = sendmsg(fd, &msgs->msg_hdr, flags);
+        ssize_t sent = sendmsg(fd, &msgs->msg_hdr, flags);
 
-        if (r < 0)
+        if (sent < 0)
             return -1;
-        msgs->msg_len = (unsigned)r;
+        msgs->msg_len = (unsigned)sent;
         return 1;
     }
-    return real.sendmmsg(fd, msgs, n, flags);
+    for (unsigned i = 0; unlikely(route_on) && msgs && i < n; i++)
+        route_pass_send(&msgs[i].msg_hdr);
+    r = real.sendmmsg(fd, msgs, n, flags);
+    for (unsigned i = r > 0 ? (unsigned)r : 0; unlikely(route_on) && msgs && i < n; i++)
+        route_pass_unsent(&msgs[i].msg_hdr);
+    return r;
 }
 
 int __sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags);

@@ -9,12 +9,13 @@
 
 #include "libzio/area.h"
 #include "libzio/real.h"
+#include "libzio/route_map.h"
 #include "libzio/sys.h"
 #include "libzio/zio.h"
 
 static const int core_signals[] = {SIGQUIT, SIGILL,  SIGTRAP, SIGABRT, SIGBUS,
                                    SIGFPE,  SIGSEGV, SIGSYS,  SIGXCPU, SIGXFSZ};
-static _Atomic bool ours[NSIG]; // the disposition is last_rites, and the program thinks it is SIG_DFL
+static _Atomic bool ours[NSIG]; // the disposition is zio_last_rites, and the program thinks it is SIG_DFL
 static bool cores;
 
 static bool
@@ -26,8 +27,8 @@ dumps_core(int sig)
     return false;
 }
 
-static void
-last_rites(int sig, siginfo_t *info, void *context)
+void
+zio_last_rites(int sig, siginfo_t *info, void *context)
 {
     struct sigaction dfl;
     int saved = errno;
@@ -51,7 +52,7 @@ install(int sig)
     struct sigaction act;
 
     memset(&act, 0, sizeof(act));
-    act.sa_sigaction = last_rites;
+    act.sa_sigaction = zio_last_rites;
     act.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
     sigfillset(&act.sa_mask);
     ours[sig] = real.sigaction(sig, &act, NULL) == 0;
@@ -84,6 +85,8 @@ sigaction(int sig, const struct sigaction *act, struct sigaction *old)
         zio_real_init();
     if (act && act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN)
         zio_signals_seen();
+    if (unlikely(sig == SIGBUS && route_bus_on))
+        return route_bus_action(act, old);
     if (likely(!cores) || sig < 1 || sig >= NSIG || !dumps_core(sig))
         return real.sigaction(sig, act, old);
     hidden = ours[sig];
@@ -119,6 +122,12 @@ signal(int sig, sighandler_t h)
         zio_real_init();
     if (h != SIG_DFL && h != SIG_IGN)
         zio_signals_seen();
+    if (unlikely(sig == SIGBUS && route_bus_on)) {
+        struct sigaction act = {.sa_handler = h, .sa_flags = SA_RESTART}, was;
+
+        route_bus_action(&act, &was);
+        return was.sa_handler;
+    }
     hidden = sig > 0 && sig < NSIG && ours[sig];
     if (hidden)
         ours[sig] = false;

@@ -22,6 +22,7 @@
 #include "libzio/memops.h"
 #include "libzio/policy.h"
 #include "libzio/real.h"
+#include "libzio/route_priv.h"
 #include "libzio/sys.h"
 #include "libzio/uffd.h"
 #include "libzio/uffd_compat.h"
@@ -208,6 +209,7 @@ fork_prepare(void)
 {
     struct zio_guard g;
 
+    route_fork_prepare();
     zio_lock(&g);
     // What others unmapped before this call is read first, or the child's map would know memory that is no
     // longer there and may be somebody else's by now.
@@ -227,6 +229,7 @@ fork_parent(void)
 
     helper_fork_ended(false);
     zio_unlock(&g);
+    route_fork_parent();
 }
 
 // The child has one thread, and nobody looks before this returns.
@@ -257,6 +260,7 @@ fork_child(void)
     zio_count(forks, state == ZIO_STATE_ACTIVE);
     if (fork_guard.masked)
         zio_restore_signals(&fork_guard.oldmask);
+    route_fork_child();
 }
 
 static const char *
@@ -292,6 +296,7 @@ start(int argc, char **argv, char **envp)
     zio_stats_init();
     zio_stats_open();
     pthread_atfork(fork_prepare, fork_parent, fork_child);
+    route_start(envp);
     if (zio_cfg.disabled) {
         zio_set_state(ZIO_STATE_DISABLED, "ZIO_DISABLE=1");
         return;

@@ -174,3 +174,9 @@ zio_signals_seen(void)
     atomic_store_explicit(&handlers, true, memory_order_release);
     zio_unlock_raw();
 }
+
+bool
+zio_has_handlers(void)
+{
+    return atomic_load_explicit(&handlers, memory_order_acquire);
+}

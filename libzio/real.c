@@ -27,6 +27,7 @@ zio_real_init(void)
     real_clone = (int (*)(int (*)(void *), void *, int, void *, ...))(uintptr_t)dlsym(RTLD_NEXT, "clone");
     real_mremap = (void *(*)(void *, size_t, size_t, int, ...))(uintptr_t)dlsym(RTLD_NEXT, "mremap");
     real_syscall = (long (*)(long, ...))(uintptr_t)dlsym(RTLD_NEXT, "syscall");
+    route_real_vfork = (pid_t(*)(void))(uintptr_t)dlsym(RTLD_NEXT, "vfork");
     busy = false;
     zio_real_ready = true;
 }

@@ -9,6 +9,7 @@
 #ifndef ZIO_ZIO_H
 #define ZIO_ZIO_H
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,6 +40,7 @@ enum zio_feature {
     ZIO_F_WP = 1 << 3,     // write-protect registration (5.7); MOVE into the pool needs it
     ZIO_F_EVENTS = 1 << 4, // unmap, remap and remove events (4.11)
     ZIO_F_PROCMAPQUERY = 1 << 5, // PROCMAP_QUERY (6.11); /proc/self/maps is read before
+    ZIO_F_POPULATE = 1 << 6,     // MADV_POPULATE_WRITE (5.14); tried at the first need
 };
 
 struct zio_config {
@@ -91,6 +93,7 @@ void zio_lock_init(void);
 void zio_orphaned(void);     // under the lock: this child was forked behind our back
 void zio_lock_reinit(void);  // in a fork child
 void zio_signals_seen(void); // the program has, or is about to have, a signal handler
+bool zio_has_handlers(void);
 void zio_block_signals(uint64_t *old);
 void zio_restore_signals(const uint64_t *old);
 
@@ -101,11 +104,13 @@ void zio_stats_dump(void);
 void zio_stats_init(void);
 void zio_set_state(enum zio_state s, const char *reason);
 void zio_log(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void zio_guard_core(void);        // core dumps show what was absent; when the engine starts
-int zio_start(void);              // a large copy came: the engine may become active; 0 or -errno
-void zio_shrink(const char *why); // zio_stop, and the reserved addresses go back
-void zio_helper_leaves(void);     // the same, said by the helper itself
-void zio_stop(const char *why);   // elision ends for good: everything absent is put back; the helper leaves
+void zio_guard_core(void); // core dumps show what was absent; when the engine starts
+void zio_last_rites(int sig, siginfo_t *info,
+                    void *context); // a handler: puts all back, then the default action
+int zio_start(void);                // a large copy came: the engine may become active; 0 or -errno
+void zio_shrink(const char *why);   // zio_stop, and the reserved addresses go back
+void zio_helper_leaves(void);       // the same, said by the helper itself
+void zio_stop(const char *why);     // elision ends for good: everything absent is put back; the helper leaves
 
 int zio_high_fd(int fd); // moves fd out of the program's way, close-on-exec; returns the new number or -errno
 bool zio_fd_is_ours(int fd);

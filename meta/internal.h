@@ -78,13 +78,12 @@ struct meta {
     pthread_mutex_t hold_lock;
     struct hold *holds; // open addressing; power of two
     uint32_t nholds, hold_cap;
-    struct {
-        _Atomic uint64_t lookups, lookup_hits, getattrs, getattr_hits, reads, writes, shared_commits,
-            busy_waits, checkpoints;
-    } stats;
+    struct watch *watch;            // watch.c; NULL: nobody watches with this handle
+    struct shared_stats *stats;     // the session's, or, between two sessions, ...
+    struct shared_stats stats_none; // ... these
 };
 
-#define STAT(m, what) atomic_fetch_add_explicit(&(m)->stats.what, 1, memory_order_relaxed)
+#define STAT(m, what) shared_count(&(m)->stats->what, 1)
 
 // ---- cache.c: nodes and names that this process knows, each with the version that it holds for. Any thread.
 struct cache;
@@ -110,6 +109,26 @@ name_version(struct meta *m, uint64_t parent, uint64_t h)
 {
     return shared_version(m->s, shared_bucket(parent, h));
 }
+
+// ---- watch.c: what others have changed, for caches above
+#define WATCH_EPOCH SHARED_COUNTERS // in place of a counter's number
+
+struct watch {
+    // How often this handle has changed each counter, counted before it does; the epoch at the end.
+    _Atomic uint32_t own[SHARED_COUNTERS + 1];
+    // What the others had, the last time that one looked; only the watching thread writes.
+    _Atomic uint32_t seen[SHARED_COUNTERS + 1];
+};
+
+static inline void
+watch_own(struct meta *m, uint32_t bucket)
+{
+    if (m->watch)
+        atomic_fetch_add(&m->watch->own[bucket], 1);
+}
+
+// Something was committed: wakes another handle's watcher that sleeps.
+void watch_tell(struct meta *m);
 
 // ---- op.c
 enum {
@@ -156,6 +175,7 @@ int64_t op_now(void);
 // ---- perm.c
 bool cred_root(const struct meta_cred *c);
 bool cred_in_group(const struct meta_cred *c, gid_t gid);
+void perm_drop_suid(const struct meta_cred *c, struct node *n);
 // 0, -EACCES; -EAGAIN: an ACL must be read (op NULL).
 int perm_check(struct op *op, const struct meta_cred *c, const struct node *n, int mask);
 int perm_dir_write(struct op *op, const struct meta_cred *c, const struct node *dir);

@@ -100,10 +100,12 @@ void meta_close(struct meta *m);
 
 // Around fork(2), from the fork hook, so that the child gets the handle in a good state: prepare waits until
 // no other thread is in the engine (by this handle), and keeps them out until meta_fork_parent. In the child:
-// meta_fork_child. Without them the child still works; what another thread was doing in the very moment costs
-// it a new connection.
+// meta_fork_child, or meta_fork_release, which only gives the thread its signals back and leaves the rest to
+// the first call. Without prepare the child works unless another thread was inside SQLite in the very moment:
+// that has mutexes of its own.
 void meta_fork_prepare(struct meta *m);
 void meta_fork_parent(struct meta *m);
+void meta_fork_release(struct meta *m);
 // In the child, after fork(2): what the first call would do. 0 or the error of meta_open; the handle stays
 // usable for another try. In the parent: nothing.
 int meta_fork_child(struct meta *m);
@@ -122,16 +124,44 @@ int meta_maintain(struct meta *m);
 // Does this descriptor belong to the handle? For a library that must keep its host from closing it.
 bool meta_owns_fd(const struct meta *m, int fd);
 
-// Counters of this handle, for statistics and tests.
+// X(name): what is counted, from the session's start. Others may look (meta_sessions); where threads meet, a
+// count may get lost.
+#define META_STATS(X)                                                                                        \
+    X(lookups)     /* meta_lookup: calls, ... */                                                             \
+    X(lookup_hits) /* ... and those that took no SQL */                                                      \
+    X(getattrs)                                                                                              \
+    X(getattr_hits)                                                                                          \
+    X(reads) /* SQL transactions */                                                                          \
+    X(writes)                                                                                                \
+    X(shared_commits) /* operations that shared another's transaction */                                     \
+    X(busy_waits)     /* waits for another process's transaction */                                          \
+    X(checkpoints)                                                                                           \
+    X(changes)    /* operations that changed something */                                                    \
+    X(syncs)      /* meta_sync */                                                                            \
+    X(file_reads) /* by meta_count_io: file data */                                                          \
+    X(file_read_bytes)                                                                                       \
+    X(file_writes)                                                                                           \
+    X(file_write_bytes)
+
 struct meta_stats {
-    uint64_t lookups, lookup_hits; // meta_lookup: calls, and those that took no SQL
-    uint64_t getattrs, getattr_hits;
-    uint64_t reads, writes;  // SQL transactions
-    uint64_t shared_commits; // operations that shared another's transaction
-    uint64_t busy_waits;     // waits for another process's transaction
-    uint64_t checkpoints;
+#define X(name) uint64_t name;
+    META_STATS(X)
+#undef X
 };
-void meta_stats(const struct meta *m, struct meta_stats *out);
+void meta_stats(const struct meta *m, struct meta_stats *out); // of this handle
+// The caller has read or written data of a file.
+void meta_count_io(struct meta *m, bool write, uint64_t bytes);
+
+// Who has the volume open: up to `n` behind the first `skip`, the count. Sessions of dead processes are left
+// out.
+struct meta_session {
+    uint64_t number; // never used again
+    pid_t pid;       // in its own pid namespace
+    bool foreign;    // which is not the caller's
+    bool own;        // this handle's
+    struct meta_stats stats;
+};
+ssize_t meta_sessions(struct meta *m, size_t skip, struct meta_session *v, size_t n);
 
 // ---- who asks ----
 
@@ -143,6 +173,7 @@ struct meta_cred {
     const gid_t *groups; // supplementary
     uint32_t ngroups;
     mode_t umask; // for new inodes; ignored where the parent has a default ACL
+    bool checked; // permissions were asked elsewhere (by a kernel): this says only who owns what is made
 };
 
 // ---- attributes ----
@@ -188,8 +219,8 @@ enum {
     META_SET_MTIME = 1 << 4,
     META_SET_ATIME_NOW = 1 << 5, // utimensat's UTIME_NOW: write permission suffices
     META_SET_MTIME_NOW = 1 << 6,
-    META_SET_KILL_SUID =
-        1 << 7, // a write by an unprivileged caller: drop set-user-ID and set-group-ID; no owner check
+    META_SET_KILL_SUID = 1 << 7, // a write: drop file capabilities and, but for uid 0, set-user-ID and
+                                 // set-group-ID (cred NULL: those too); no owner check
 };
 
 // chmod, chown, utimens, as the bits of `set` say, from the same fields of `in` (mode, uid, gid, atime,
@@ -319,6 +350,7 @@ int meta_new_chunks(struct meta *m, uint64_t *ids, size_t n);
 // to `mtime` (0: now), all at once. Length of a chunk never shrinks by this. Chunks that were replaced lose a
 // reference (and may become garbage). n may be 0. -ESTALE: a change's `replaces` does not hold: somebody was
 // faster; get the chunks and write again. `attr` may be NULL.
+#define META_KEEP_TIMES INT64_MIN // in place of `mtime`: the file reads as before, so its times stay
 int meta_commit_write(struct meta *m, uint64_t ino, uint64_t size, int64_t mtime,
                       const struct meta_chunk *changes, size_t n, struct meta_attr *attr);
 // The append form: the file's size right now is where the bytes belong; O_APPEND is: reserve, write, commit.
@@ -379,6 +411,18 @@ int meta_clone_tree(struct meta *m, const struct meta_cred *cred, uint64_t src, 
 // meta_remove_tree.
 int meta_snapshot(struct meta *m, const struct meta_cred *cred, uint64_t src, uint64_t new_parent,
                   const char *new_name, struct meta_attr *attr);
+// Both, with private copies of some chunks: where the tree has a chunk `id`, the copy gets `instead`, which
+// has the same content. For chunks that are written behind the engine's back (mapped files). `id` must not be
+// shared.
+struct meta_swap {
+    uint64_t id, instead;
+    bool used; // set: whether the tree has it
+};
+// Which of these inodes are in the tree below `top` (itself, too).
+int meta_tree_has(struct meta *m, uint64_t top, const uint64_t *inos, bool *has, size_t n);
+int meta_clone_tree_but(struct meta *m, const struct meta_cred *cred, uint64_t src, uint64_t new_parent,
+                        const char *new_name, bool snapshot, struct meta_swap *swap, size_t nswap,
+                        struct meta_attr *attr);
 // Remove a name and all that is below it, snapshots too (which only this call can). `removed` (may be NULL):
 // how many inodes. Needs uid 0 or the owner of the top, and write on `parent`.
 int meta_remove_tree(struct meta *m, const struct meta_cred *cred, uint64_t parent, const char *name,
@@ -416,6 +460,26 @@ int meta_lock_cancel(struct meta *m, uint64_t ino, uint64_t owner);
 // load. For caches above (mappings, pages, FUSE invalidation): read it before fetching; what was fetched
 // holds while it stays. Odd: a change is under way.
 uint32_t meta_version(struct meta *m, uint64_t ino);
+
+// A write in place that is in the same tick of the clock as the one before changes no row: so this tells that
+// data did change. The version with that in it.
+void meta_wrote(struct meta *m, uint64_t ino);
+uint32_t meta_data_version(struct meta *m, uint64_t ino);
+
+// The same as news, of what other handles change: a cache above, such as the kernel's over a FUSE mount, need
+// not ask for versions then. Inodes share slots (META_WATCH_SLOTS of them), so some news is about nothing.
+#define META_WATCH_SLOTS 65536u
+#define META_WATCH_ALL UINT32_MAX // in place of a slot: everything may have changed
+
+// From now on the handle tells its own changes from those of others. Not while other threads use it.
+int meta_watch(struct meta *m);
+uint32_t meta_watch_slot(uint64_t ino);
+// Has another changed something in the inode's slot, of which meta_watch_wait has not told (or is telling)?
+bool meta_watch_news(struct meta *m, uint64_t ino);
+// Waits for changes by others, at most `ms` (-1: for ever), and calls fn for each slot with some. One thread
+// only. `fn` may call the engine. 1: called, maybe for nothing; 0: the time is over; -EINTR: a signal.
+// Between two calls, others' commits cost nothing: to wait a little before the next gathers news.
+int meta_watch_wait(struct meta *m, int ms, void (*fn)(void *arg, uint32_t slot), void *arg);
 
 // ---- quotas, usage, trash ----
 

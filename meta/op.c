@@ -53,13 +53,23 @@ repair(struct meta *m)
 }
 
 static void
-bump(struct shared *s, uint32_t bucket, bool odd)
+bump(struct meta *m, uint32_t bucket, bool odd)
 {
+    struct shared *s = m->s;
     uint32_t v = atomic_load_explicit(&s->counter[bucket], memory_order_relaxed);
 
+    if ((v & 1) == odd)
+        return;
+    watch_own(m, bucket);
     // Only the holder of the lock writes it. Pairs with shared_version.
-    if ((v & 1) != odd)
-        atomic_store(&s->counter[bucket], v + 1);
+    atomic_store(&s->counter[bucket], v + 1);
+}
+
+static void
+bump_epoch(struct meta *m)
+{
+    watch_own(m, WATCH_EPOCH);
+    atomic_fetch_add(&m->s->epoch, 1);
 }
 
 int
@@ -113,7 +123,7 @@ op_abort(struct op *op, int r)
     if (op->direct)
         db_rollback(op->m->db);
     for (uint32_t i = 0; i < op->ntouch; i++)
-        bump(op->m->s, shared_bucket(op->touch[i], 0), false);
+        bump(op->m, shared_bucket(op->touch[i], 0), false);
     leave(op);
     return r;
 }
@@ -138,9 +148,9 @@ op_close_version(struct op *op, uint64_t ino)
 {
     op_touch(op, ino);
     if (op->epoch)
-        atomic_fetch_add(&op->m->s->epoch, 1);
+        bump_epoch(op->m);
     else
-        bump(op->m->s, shared_bucket(ino, 0), true);
+        bump(op->m, shared_bucket(ino, 0), true);
 }
 
 int
@@ -200,19 +210,19 @@ op_flush(struct op *op)
 static void
 bump_all(struct op *op, bool odd)
 {
-    struct shared *s = op->m->s;
+    struct meta *m = op->m;
 
     for (uint32_t off = 0; off < op->bytes;) {
         const struct row *row = (const struct row *)(op->buf + off);
 
         off += row_size(row->len);
         if (row->kind == ROW_NAME)
-            bump(s, shared_bucket(row->k1, row->k2), odd);
+            bump(m, shared_bucket(row->k1, row->k2), odd);
         else if (row->kind == ROW_INODE || row->kind == ROW_CHUNK)
-            bump(s, shared_bucket(row->k1, 0), odd);
+            bump(m, shared_bucket(row->k1, 0), odd);
     }
     for (uint32_t i = 0; i < op->ntouch; i++)
-        bump(s, shared_bucket(op->touch[i], 0), odd);
+        bump(m, shared_bucket(op->touch[i], 0), odd);
 }
 
 // What was just committed is known to this process.
@@ -253,7 +263,7 @@ commit_direct(struct op *op)
         return op_abort(op, r);
     bump_all(op, true);
     if (op->epoch)
-        atomic_fetch_add(&m->s->epoch, 1);
+        bump_epoch(m);
     step(m, "direct-applied");
     r = db_commit(m->db);
     if (r == 0) {
@@ -261,8 +271,9 @@ commit_direct(struct op *op)
         log_reset(log);
     }
     if (op->epoch)
-        atomic_fetch_add(&m->s->epoch, 1);
+        bump_epoch(m);
     bump_all(op, false);
+    watch_tell(m);
     if (r == 0) {
         remember(op);
         r = checkpoint_when_large(m);
@@ -284,6 +295,7 @@ op_commit(struct op *op)
         leave(op);
         return 0;
     }
+    STAT(m, changes);
     if (op->bytes > SHARED_LOG / 4 || op->rows > SHARED_INDEX / 4) {
         // Too large for the log: straight into SQL.
         if ((r = op_flush(op)) < 0 || (r = db_begin(m->db)) < 0)
@@ -301,6 +313,7 @@ op_commit(struct op *op)
     log_publish(log, op->bytes);
     step(m, "log-published");
     bump_all(op, false);
+    watch_tell(m);
     remember(op);
     leave(op);
     return 0;

@@ -105,6 +105,13 @@ shared_open(const char *dir, struct shared_map *map, bool *fresh)
     map->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (map->fd < 0)
         return -errno;
+    // For the users of the database, whatever the umask is.
+    if (snprintf(path, sizeof(path), "%s/meta.db", dir) < (int)sizeof(path) && stat(path, &sb) == 0) {
+        mode_t mode = sb.st_mode & 0777;
+
+        if (fstat(map->fd, &sb) == 0 && (sb.st_mode & 0777) != mode && sb.st_uid == geteuid())
+            (void)fchmod(map->fd, mode);
+    }
     // One at a time looks whether it must be made; flock is by open description, so that no other
     // descriptor's close in this process can drop it.
     while (flock(map->fd, LOCK_EX) < 0)
@@ -205,6 +212,7 @@ shared_session_new(struct shared *s, uint32_t *slot)
         e->started = process_start(getpid());
         e->pidns = pid_namespace();
         e->chunk_first = e->chunk_end = 0;
+        memset(&e->stats, 0, sizeof(e->stats));
         atomic_store(&e->pid, (uint32_t)getpid());
         *slot = i;
         return 0;
@@ -231,6 +239,20 @@ shared_session_dead(struct shared *s, uint32_t slot)
     if (!pid || e->pidns != pid_namespace())
         return false;
     return process_start((pid_t)pid) != e->started;
+}
+
+bool
+shared_session_foreign(const struct shared *s, uint32_t slot)
+{
+    return s->session[slot].pidns != pid_namespace();
+}
+
+void
+shared_stats_copy(const struct shared_stats *from, struct meta_stats *to)
+{
+#define X(name) to->name = atomic_load_explicit(&from->name, memory_order_relaxed);
+    META_STATS(X)
+#undef X
 }
 
 static uint32_t

@@ -15,14 +15,30 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "meta/meta.h"
+
 #define SHARED_MAGIC 0x3173744d4f497aULL // "zIOMts1"
-#define SHARED_VERSION 1
+#define SHARED_VERSION 2
 #define SHARED_COUNTERS 65536 // power of two
 #define SHARED_SESSIONS 1024
 #define SHARED_HOLDS 65536    // power of two
 #define SHARED_HOLD_PROBE 64  // slots that are looked at for one inode
 #define SHARED_INDEX 32768    // power of two; slots of the log's index
 #define SHARED_LOG (1u << 20) // bytes
+
+// A session's counters. Its process alone writes them, without the lock.
+struct shared_stats {
+#define X(name) _Atomic uint64_t name;
+    META_STATS(X)
+#undef X
+};
+
+// Not an atomic addition, which costs more than what is counted here: threads that meet may lose a count.
+static inline void
+shared_count(_Atomic uint64_t *v, uint64_t n)
+{
+    atomic_store_explicit(v, atomic_load_explicit(v, memory_order_relaxed) + n, memory_order_relaxed);
+}
 
 struct shared_session {
     _Atomic uint32_t pid; // 0: free
@@ -31,6 +47,7 @@ struct shared_session {
     uint64_t pidns;       // inode of its pid namespace
     uint64_t chunk_first; // the range of ids reserved for it
     uint64_t chunk_end;
+    struct shared_stats stats __attribute__((aligned(64))); // of its own cache lines
 };
 
 struct shared_log {
@@ -55,7 +72,10 @@ struct shared {
     uint64_t next_chunk, chunk_end;
     uint32_t generation; // of the newest session
     uint32_t broken;     // a repair after a dead holder is not done
+    // Watchers (watch.c): a futex; and who sleeps on it: 0, the one session's slot + 1, or WATCH_MANY.
+    _Atomic uint32_t watch_call, watch_asleep;
     _Atomic uint32_t counter[SHARED_COUNTERS] __attribute__((aligned(64)));
+    _Atomic uint32_t wrote[SHARED_COUNTERS]; // data that was overwritten with no change of rows
     struct shared_session session[SHARED_SESSIONS];
     _Atomic uint64_t hold[SHARED_HOLDS]; // session slot << 48 | inode; 0: free
     struct shared_log log;
@@ -100,6 +120,8 @@ shared_version(struct shared *s, uint32_t bucket)
 int shared_session_new(struct shared *s, uint32_t *slot);
 void shared_session_end(struct shared *s, uint32_t slot);
 bool shared_session_dead(struct shared *s, uint32_t slot);
+bool shared_session_foreign(const struct shared *s, uint32_t slot); // of another pid namespace
+void shared_stats_copy(const struct shared_stats *from, struct meta_stats *to);
 static inline uint64_t
 shared_session_number(const struct shared *s, uint32_t slot)
 {

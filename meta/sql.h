@@ -89,7 +89,7 @@
     S(TREE_SUM, "SELECT i.uid, count(*), sum(i.space) FROM tree t JOIN inode i ON i.ino = t.ino GROUP BY i.uid", NULL) \
     S(TREE_INODES, "INSERT INTO inode(ino, mode, uid, gid, nlink, rdev, size, space, atime, mtime, ctime, btime, parent, flags, quota, nchunk) " \
         "SELECT ?1 + t.n, i.mode, i.uid, i.gid, i.nlink, i.rdev, i.size, i.space, " \
-        "i.atime, i.mtime, ?2, ?2, coalesce(?1 + p.n, 0), i.flags | ?3, ?4, i.nchunk FROM tree t JOIN inode i ON i.ino = t.ino LEFT JOIN tree p ON p.ino = i.parent", NULL) \
+        "i.atime, i.mtime, ?2, ?2, coalesce(?1 + p.n, 0), (i.flags & ~?5) | ?3, ?4, i.nchunk FROM tree t JOIN inode i ON i.ino = t.ino LEFT JOIN tree p ON p.ino = i.parent", NULL) \
     S(TREE_LINKS, "SELECT n.ino, count(*) FROM tree t JOIN name n ON n.parent = t.ino JOIN inode i ON i.ino = n.ino " \
         "WHERE i.nlink > 1 AND (i.mode & 61440) <> 16384 GROUP BY n.ino", NULL) \
     S(TREE_NEW, "SELECT n FROM tree WHERE ino = ?1", NULL) \
@@ -101,6 +101,9 @@
     S(TREE_REFS, "INSERT INTO refs(id, n) SELECT c.id, 1 + count(*) FROM tree t JOIN chunk c ON c.ino = t.ino WHERE true GROUP BY c.id " \
         "ON CONFLICT(id) DO UPDATE SET n = refs.n + excluded.n - 1", NULL) \
     S(TREE_CHUNKS, "INSERT INTO chunk(ino, idx, id, length, space) SELECT ?1 + t.n, c.idx, c.id, c.length, c.space FROM tree t JOIN chunk c ON c.ino = t.ino", NULL) \
+    S(TREE_SWAP, "UPDATE chunk SET id = ?2 WHERE id = ?1 AND ino > ?3 AND ino <= ?4", NULL) \
+    S(TREE_SWAPPED, "SELECT 1 FROM chunk WHERE id = ?1 LIMIT 1", NULL) \
+    S(TREE_UNREF, "DELETE FROM refs WHERE id = ?1 AND n = 2", NULL) \
     S(TREE_QUOTA, "UPDATE inode SET quota = ?1 WHERE ino IN (SELECT ino FROM tree) AND quota = ?2", NULL) \
     S(QUOTA_CHILDREN, "UPDATE usage SET parent = ?1 WHERE kind = 2 AND parent = ?2 AND id <> ?1 AND id IN (SELECT ino FROM tree)", NULL) \
     S(TREE_UNNAME, "DELETE FROM name WHERE parent IN (SELECT ino FROM tree)", NULL) \

@@ -122,16 +122,46 @@ fix_links(struct op *op, uint64_t base)
     return r;
 }
 
+// What a copy is to be like, besides its source.
+struct how {
+    uint32_t flags; // META_F_SNAPSHOT or 0
+    struct meta_swap *swap;
+    size_t nswap;
+};
+
+// The copy's inodes are base + 1 to base + n.
 static int
-copy_rows(struct op *op, uint64_t base, uint32_t flags, uint32_t quota)
+swap_chunks(struct op *op, uint64_t base, uint64_t n, const struct how *how)
+{
+    struct meta_db *db = op->m->db;
+    int r = 0;
+
+    for (size_t i = 0; i < how->nswap && r >= 0; i++) {
+        struct meta_swap *w = &how->swap[i];
+
+        if ((r = db_run(db, SQL_TREE_SWAP, "iiii", w->id, w->instead, base, base + n)) < 0 ||
+            (r = db_query(db, SQL_TREE_SWAPPED, "i", w->instead)) < 0 ||
+            (r = db_step(db, SQL_TREE_SWAPPED)) < 0)
+            break;
+        w->used = r == 1;
+        db_done(db, SQL_TREE_SWAPPED);
+        if (w->used)
+            r = db_run(db, SQL_TREE_UNREF, "i", w->id);
+    }
+    return r < 0 ? r : 0;
+}
+
+static int
+copy_rows(struct op *op, uint64_t base, uint64_t n, const struct how *how, uint32_t quota)
 {
     struct meta_db *db = op->m->db;
     int r;
 
-    if ((r = db_run(db, SQL_TREE_INODES, "iiii", base, op_now(), (int64_t)flags, (int64_t)quota)) < 0 ||
+    if ((r = db_run(db, SQL_TREE_INODES, "iiiii", base, op_now(), (int64_t)how->flags, (int64_t)quota,
+                    (int64_t)META_F_SNAPSHOT)) < 0 ||
         (r = db_run(db, SQL_TREE_NAMES, "i", base)) < 0 || (r = db_run(db, SQL_TREE_TEXTS, "i", base)) < 0 ||
         (r = db_run(db, SQL_TREE_XATTRS, "i", base)) < 0 || (r = db_run(db, SQL_TREE_REFS, "")) < 0 ||
-        (r = db_run(db, SQL_TREE_CHUNKS, "i", base)) < 0)
+        (r = db_run(db, SQL_TREE_CHUNKS, "i", base)) < 0 || (r = swap_chunks(op, base, n, how)) < 0)
         return r;
     return fix_links(op, base);
 }
@@ -151,7 +181,7 @@ count(struct op *op, uint64_t *n)
 
 static int
 copy(struct op *op, const struct meta_cred *c, struct node *src, struct node *dir, const char *name,
-     struct name_hash h, uint32_t flags, struct node *out)
+     struct name_hash h, const struct how *how, struct node *out)
 {
     uint64_t n, base, there;
     bool is_dir = node_is(src, S_IFDIR);
@@ -170,7 +200,7 @@ copy(struct op *op, const struct meta_cred *c, struct node *src, struct node *di
         (r = charge_copy(op, c, quota_of(dir))) < 0 || (r = op_new_ino(op, n, &base)) < 0)
         return r;
     base--; // numbers start at 1; the top is the first
-    if ((r = copy_rows(op, base, flags, quota_of(dir))) < 0)
+    if ((r = copy_rows(op, base, n, how, quota_of(dir))) < 0)
         return r;
     op->epoch = true; // every chunk of the source is shared now
     if ((r = op_get(op, ROW_INODE, base + 1, 0, (union row_any *)out, NULL)) != 1)
@@ -178,7 +208,7 @@ copy(struct op *op, const struct meta_cred *c, struct node *src, struct node *di
     out->a.parent = is_dir ? dir->a.ino : 0;
     if (!is_dir)
         out->a.nlink = 1;
-    out->a.flags = (out->a.flags & ~(flags ? 0u : META_F_SNAPSHOT)) | flags;
+    out->a.flags = (out->a.flags & ~(how->flags ? 0u : META_F_SNAPSHOT)) | how->flags;
     if ((r = op_put_node(op, out)) < 0 ||
         (r = op_put_name(op, dir->a.ino, name, h, out->a.ino, out->a.mode)) < 0)
         return r;
@@ -187,7 +217,7 @@ copy(struct op *op, const struct meta_cred *c, struct node *src, struct node *di
 
 static int
 clone_to(struct meta *m, const struct meta_cred *c, uint64_t src, uint64_t parent, const char *name,
-         uint32_t flags, struct meta_attr *attr)
+         const struct how *how, struct meta_attr *attr)
 {
     union row_any out; // as large as op_get wants it
     struct node from, dir;
@@ -207,7 +237,7 @@ clone_to(struct meta *m, const struct meta_cred *c, uint64_t src, uint64_t paren
         else if (from.a.nlink == 0)
             r = -ENOENT;
         else if ((r = perm_check(op, c, &dir, X_OK)) == 0)
-            r = copy(op, c, &from, &dir, name, name_hash(m->key, name, len), flags, &out.node);
+            r = copy(op, c, &from, &dir, name, name_hash(m->key, name, len), how, &out.node);
     }
     db_run(m->db, SQL_TREE_CLEAR, "");
     r = op_end(op, r);
@@ -220,14 +250,43 @@ int
 meta_clone_tree(struct meta *m, const struct meta_cred *cred, uint64_t src, uint64_t new_parent,
                 const char *new_name, struct meta_attr *attr)
 {
-    return clone_to(m, cred, src, new_parent, new_name, 0, attr);
+    return clone_to(m, cred, src, new_parent, new_name, &(struct how){0}, attr);
 }
 
 int
 meta_snapshot(struct meta *m, const struct meta_cred *cred, uint64_t src, uint64_t new_parent,
               const char *new_name, struct meta_attr *attr)
 {
-    return clone_to(m, cred, src, new_parent, new_name, META_F_SNAPSHOT, attr);
+    return clone_to(m, cred, src, new_parent, new_name, &(struct how){.flags = META_F_SNAPSHOT}, attr);
+}
+
+int
+meta_clone_tree_but(struct meta *m, const struct meta_cred *cred, uint64_t src, uint64_t new_parent,
+                    const char *new_name, bool snapshot, struct meta_swap *swap, size_t nswap,
+                    struct meta_attr *attr)
+{
+    struct how how = {snapshot ? META_F_SNAPSHOT : 0, swap, nswap};
+
+    return clone_to(m, cred, src, new_parent, new_name, &how, attr);
+}
+
+int
+meta_tree_has(struct meta *m, uint64_t top, const uint64_t *inos, bool *has, size_t n)
+{
+    struct op *op;
+    int r = op_begin(m, OP_DIRECT, &op);
+
+    if (r < 0)
+        return r;
+    r = tree_fill(op, top);
+    for (size_t i = 0; r >= 0 && i < n; i++) {
+        if ((r = db_query(m->db, SQL_TREE_NEW, "i", inos[i])) < 0 || (r = db_step(m->db, SQL_TREE_NEW)) < 0)
+            break;
+        has[i] = r == 1;
+        db_done(m->db, SQL_TREE_NEW);
+    }
+    db_run(m->db, SQL_TREE_CLEAR, "");
+    return op_end(op, r < 0 ? r : 0);
 }
 
 // ---- removal ----

@@ -204,8 +204,10 @@ new_session(struct meta *m)
 {
     int r = shared_session_new(m->s, &m->slot);
 
-    if (r == 0)
+    if (r == 0) {
         m->session = shared_session_number(m->s, m->slot);
+        m->stats = &m->s->session[m->slot].stats;
+    }
     return r;
 }
 
@@ -244,6 +246,7 @@ meta_open(const char *url, unsigned flags, const struct meta_options *opt, struc
     if (!m)
         return -ENOMEM;
     m->map.fd = -1;
+    m->stats = &m->stats_none;
     m->flags = flags;
     pthread_mutex_init(&m->hold_lock, NULL);
     if (opt)
@@ -318,6 +321,7 @@ meta_close(struct meta *m)
     free(m->op.buf);
     free(m->op.index);
     free(m->holds);
+    free(m->watch);
     pthread_mutex_destroy(&m->hold_lock);
     free(m);
 }
@@ -346,6 +350,15 @@ meta_fork_parent(struct meta *m)
     shared_unlock(m->s, &m->fork_mask);
 }
 
+void
+meta_fork_release(struct meta *m)
+{
+    if (!m->forking)
+        return;
+    m->forking = false;
+    pthread_sigmask(SIG_SETMASK, &m->fork_mask, NULL);
+}
+
 // The child of a fork goes on: SQLite's connection is as good as the parent's (its locks are not the
 // kernel's, and what it has cached is checked against the shared memory of its log), unless a thread was
 // using it.
@@ -355,10 +368,7 @@ volume_child(struct meta *m)
     struct op *op;
     int r;
 
-    if (m->forking) { // the parent's thread blocked signals, and so did this copy of it
-        m->forking = false;
-        pthread_sigmask(SIG_SETMASK, &m->fork_mask, NULL);
-    }
+    meta_fork_release(m); // the parent's thread blocked signals, and so did this copy of it
     pthread_mutex_init(&m->hold_lock, NULL);
     cache_forget(m->cache);
     if (m->busy) {
@@ -372,6 +382,7 @@ volume_child(struct meta *m)
         m->busy = false;
     }
     m->slot = UINT32_MAX;
+    m->stats = &m->stats_none;
     atomic_store(m->alive, 1);
     r = op_begin(m, OP_WRITE | OP_INTERNAL, &op);
     if (r == 0) {
@@ -439,6 +450,7 @@ meta_sync(struct meta *m)
 
     if (r < 0)
         return r;
+    STAT(m, syncs);
     r = op_flush(op);
     if (r == 0)
         r = db_sync(m->db);
@@ -489,13 +501,33 @@ meta_version(struct meta *m, uint64_t ino)
 void
 meta_stats(const struct meta *m, struct meta_stats *out)
 {
-    out->lookups = m->stats.lookups;
-    out->lookup_hits = m->stats.lookup_hits;
-    out->getattrs = m->stats.getattrs;
-    out->getattr_hits = m->stats.getattr_hits;
-    out->reads = m->stats.reads;
-    out->writes = m->stats.writes;
-    out->shared_commits = m->stats.shared_commits;
-    out->busy_waits = m->stats.busy_waits;
-    out->checkpoints = m->stats.checkpoints;
+    shared_stats_copy(m->stats, out);
+}
+
+void
+meta_count_io(struct meta *m, bool write, uint64_t bytes)
+{
+    shared_count(write ? &m->stats->file_writes : &m->stats->file_reads, 1);
+    shared_count(write ? &m->stats->file_write_bytes : &m->stats->file_read_bytes, bytes);
+}
+
+ssize_t
+meta_sessions(struct meta *m, size_t skip, struct meta_session *v, size_t n)
+{
+    size_t seen = 0, k = 0;
+
+    // Without the lock: a session that begins or ends meanwhile is shown or not.
+    for (uint32_t i = 0; i < SHARED_SESSIONS && k < n; i++) {
+        const struct shared_session *e = &m->s->session[i];
+        uint32_t pid = atomic_load(&e->pid);
+
+        if (!pid || shared_session_dead(m->s, i) || seen++ < skip)
+            continue;
+        v[k] = (struct meta_session){.number = shared_session_number(m->s, i),
+                                     .pid = (pid_t)pid,
+                                     .foreign = shared_session_foreign(m->s, i),
+                                     .own = i == m->slot};
+        shared_stats_copy(&e->stats, &v[k++].stats);
+    }
+    return (ssize_t)k;
 }

@@ -15,8 +15,12 @@ EXTRA_DIST += %D%/deadline.sh %D%/lib.sh %D%/tally.awk
 include tests/adversarial/local.mk
 include tests/cli/local.mk
 include tests/bench/local.mk
+include tests/conform/local.mk
+include tests/fs/mount.mk
+include tests/fs/client.mk
 include tests/oracle/local.mk
 include tests/programs/local.mk
+include tests/route/local.mk
 include tests/unit/local.mk
 
 # check-unit: the cmocka programs only. list-tests: what `./runtests --only` chooses from.

@@ -391,12 +391,45 @@ fork_while_others_unmap(void)
     return 0;
 }
 
+// What was there before a fork stays "shared" for the kernel until it is written to, long after the child has
+// gone: copies of it, which is all that a cache makes of its values, are to be elided again. Both while the
+// child lives and after.
+static int
+copy_after_fork(void)
+{
+    uint8_t *src = new_filled(N, 1), *dst = NULL;
+    int go[2];
+
+    EXPECT(pipe(go) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        char c;
+        CHILD_EXPECT(read(go[0], &c, 1) == 1);
+        CHILD_EXPECT(same(src, N, 1));
+        _exit(0);
+    }
+    for (int i = 0; i < 4; i++) {
+        dst = copied(src, N);
+        EXPECT(same(dst, N, 1));
+        free(dst);
+    }
+    EXPECT(write(go[1], "g", 1) == 1 && child_ok(pid));
+    for (int i = 0; i < 4; i++) {
+        dst = copied(src, N);
+        fill(src, PAGE, 2 + (unsigned)i);
+        EXPECT(same_from(dst + PAGE, N - PAGE, 1, PAGE) && same(dst, PAGE, 1 + (unsigned)i));
+        free(dst);
+    }
+    return 0;
+}
+
 const struct adv_case adv_fork_cases[] = {
     {"child_reads", child_reads, ADV_ELIDES},
     {"child_writes", child_writes, ADV_ELIDES},
     {"parent_writes", parent_writes, ADV_ELIDES},
     {"both_copy_on", both_copy_on, ADV_ELIDES},
     {"generations", generations, ADV_ELIDES},
+    {"copy_after_fork", copy_after_fork, ADV_ELIDES},
     {"raw_fork", raw_fork, ADV_ELIDES},
     {"raw_clone", raw_clone, ADV_ELIDES},
     {"_Fork", under_fork, ADV_ELIDES},

@@ -37,6 +37,8 @@ if command -v gnuplot >/dev/null; then
 		"$bench" $name --smoke --plot "$out/$name.svg" >/dev/null || exit 1
 		grep -q '</svg>' "$out/$name.svg" || exit 1
 	done
+	"$bench" fs --smoke --ways native,lib --plot "$out/fs.svg" >/dev/null || exit 1
+	grep -q '</svg>' "$out/fs.svg" || exit 1
 else
 	echo "not drawn: gnuplot is not installed"
 fi

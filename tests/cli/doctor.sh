@@ -26,7 +26,7 @@ for name in uffd kernelfaults; do
     [ "$code" = 1 ] || fail "elision without $name"
     json "$tmp/out" "(${status})['$name'] == 'missing' and '-$name' in j['verdict']"
 done
-for name in move wp events pagemapscan procmapquery; do
+for name in move wp events pagemapscan procmapquery populatewrite; do
     doctor ZIO_FEATURES=-$name
     json "$tmp/out" "(${status})['$name'] == 'degraded'" \
         "all('-$name' in c['why'] and c['mend'] for c in j['checks'] if c['id'] == '$name')"

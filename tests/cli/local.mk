@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Tests of the zio command. They find the build tree in $top_builddir (default: the current directory).
-cli_tests = %D%/commands.sh %D%/run.sh %D%/run-kinds.sh %D%/stat.sh %D%/doctor.sh %D%/profile.sh
+cli_tests = %D%/commands.sh %D%/run.sh %D%/run-kinds.sh %D%/stat.sh %D%/doctor.sh %D%/profile.sh \
+  %D%/fs_names.sh %D%/fs_admin.sh %D%/fs_copy.sh %D%/fs_top.sh
 dist_check_SCRIPTS += $(cli_tests)
 TESTS += $(cli_tests)
 EXTRA_DIST += %D%/lib.sh

@@ -42,7 +42,7 @@ fi
 	run "every copy elided" "$count" $all --expect-elision
 	run "long programs" $((count / 100)) $all --ops 400 --threads 3
 	run "default policy" $((count / 10)) --env ZIO_START_MS=0
-	for feature in kernelfaults move wp events pagemapscan procmapquery; do
+	for feature in kernelfaults move wp events pagemapscan procmapquery populatewrite; do
 		run "without $feature" $((count / 40)) $all --env "ZIO_FEATURES=-$feature"
 	done
 	run "elision off" $((count / 40)) --env ZIO_FEATURES=-uffd

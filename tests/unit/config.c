@@ -210,6 +210,7 @@ features(void **state)
         {"ZIO_FEATURES=-wp", ZIO_F_WP},
         {"ZIO_FEATURES=-events", ZIO_F_EVENTS},
         {"ZIO_FEATURES=-procmapquery", ZIO_F_PROCMAPQUERY},
+        {"ZIO_FEATURES=-populatewrite", ZIO_F_POPULATE},
         {"ZIO_FEATURES=-pagemapscan", 0}, // known; nothing depends on it
         {"ZIO_FEATURES=-move,-wp", ZIO_F_MOVE | ZIO_F_WP},
         {"ZIO_FEATURES=-move,-move,-events,", ZIO_F_MOVE | ZIO_F_EVENTS},

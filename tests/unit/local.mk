@@ -4,6 +4,8 @@
 if HAVE_CMOCKA
 unit_tests = %D%/unit-segmap %D%/unit-policy %D%/unit-vm %D%/unit-block %D%/unit-meta %D%/unit-config \
   %D%/unit-ns-model %D%/unit-ns-rules %D%/unit-ns-crash %D%/unit-ns-fault \
+  %D%/unit-fc-file %D%/unit-fc-names %D%/unit-fc-procs %D%/unit-fc-model \
+  %D%/unit-fc-crash %D%/unit-fc-check %D%/unit-fc-fault %D%/unit-fsc-kernel \
   %D%/unit-ck-model %D%/unit-ck-sum %D%/unit-ck-fault %D%/unit-ck-crash %D%/unit-ck-power %D%/unit-ck-rules
 check_PROGRAMS += $(unit_tests)
 UNIT_TESTS += $(unit_tests)
@@ -58,6 +60,22 @@ ns_libs = meta/libzmeta.la $(SQLITE_LIBS) $(CMOCKA_LIBS)
 %C%_unit_ns_rules_CFLAGS = $(unit_cflags) $(SQLITE_CFLAGS)
 %C%_unit_ns_rules_LDADD = $(ns_libs)
 
+# The client library (fsclient/), on the embedded driver.
+fc_common = %D%/unit.h %D%/unit.c %D%/fc.h %D%/fc.c
+fc_libs = $(FSCLIENT_LIBS) $(CMOCKA_LIBS)
+%C%_unit_fc_file_SOURCES = $(fc_common) %D%/fc_file.c
+%C%_unit_fc_file_CFLAGS = $(unit_cflags)
+%C%_unit_fc_file_LDADD = $(fc_libs)
+%C%_unit_fc_names_SOURCES = $(fc_common) %D%/fc_names.c
+%C%_unit_fc_names_CFLAGS = $(unit_cflags)
+%C%_unit_fc_names_LDADD = $(fc_libs)
+%C%_unit_fc_procs_SOURCES = $(fc_common) %D%/fc_procs.c
+%C%_unit_fc_procs_CFLAGS = $(unit_cflags)
+%C%_unit_fc_procs_LDADD = $(fc_libs)
+# The client library: the kernel's view of files.
+%C%_unit_fsc_kernel_SOURCES = %D%/unit.h %D%/unit.c %D%/fsc_kernel.c
+%C%_unit_fsc_kernel_CFLAGS = $(unit_cflags)
+%C%_unit_fsc_kernel_LDADD = $(FSCLIENT_LIBS) $(CMOCKA_LIBS)
 # The chunk engine (chunk/).
 ck_common = %D%/unit.h %D%/unit.c %D%/ck.h %D%/ck.c
 ck_libs = chunk/libzchunk.la $(CMOCKA_LIBS)
@@ -85,4 +103,16 @@ ck_libs = chunk/libzchunk.la $(CMOCKA_LIBS)
 %C%_unit_ck_fault_CFLAGS = $(unit_cflags) -pthread
 %C%_unit_ck_fault_LDFLAGS = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=aligned_alloc
 %C%_unit_ck_fault_LDADD = $(ck_libs)
+%C%_unit_fc_model_SOURCES = $(fc_common) %D%/fc_model.c
+%C%_unit_fc_model_CFLAGS = $(unit_cflags)
+%C%_unit_fc_model_LDADD = $(fc_libs)
+%C%_unit_fc_crash_SOURCES = $(fc_common) %D%/fc_crash.c
+%C%_unit_fc_crash_CFLAGS = $(unit_cflags)
+%C%_unit_fc_crash_LDADD = $(fc_libs)
+%C%_unit_fc_check_SOURCES = $(fc_common) %D%/fc_check.c
+%C%_unit_fc_check_CFLAGS = $(unit_cflags) $(SQLITE_CFLAGS)
+%C%_unit_fc_check_LDADD = $(fc_libs)
+%C%_unit_fc_fault_SOURCES = $(fc_common) %D%/fc_fault.c
+%C%_unit_fc_fault_CFLAGS = $(unit_cflags) $(SQLITE_CFLAGS)
+%C%_unit_fc_fault_LDADD = $(fc_libs)
 endif

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads, writes and offsets of routed files, as the system calls of those names do them.
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "libzio/real.h"
+#include "libzio/route_map.h"
+#include "libzio/route_priv.h"
+#include "libzio/sys.h"
+
+#define SECTOR 512 // what direct I/O must be aligned to
+#define RWF_KNOWN (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)
+
+// May this I/O be done with O_DIRECT?
+static bool
+aligned(const struct iovec *iov, int n, uint64_t off)
+{
+    uintptr_t all = (uintptr_t)off;
+
+    for (int i = 0; i < n; i++)
+        all |= (uintptr_t)iov[i].iov_base | iov[i].iov_len;
+    return all % SECTOR == 0;
+}
+
+// ---- reading ----
+
+static ssize_t
+count_read(ssize_t r)
+{
+    if (r < 0)
+        return route_result(r);
+    route_count(ZIO_C_route_reads, 1);
+    route_count(ZIO_C_route_read_bytes, (uint64_t)r);
+    return r;
+}
+
+static ssize_t
+read_at(struct route_file *f, const struct iovec *iov, int n, off_t off)
+{
+    struct fsc_file *file = route_file_fsc(f);
+
+    if (unlikely(!file))
+        return route_file_error(f);
+    if (unlikely(off < 0))
+        return -EINVAL;
+    if (unlikely(atomic_load_explicit(&f->rec->flags, memory_order_relaxed) & O_DIRECT) &&
+        !aligned(iov, n, (uint64_t)off))
+        return -EINVAL;
+    if (unlikely(atomic_load_explicit(&rmap_count, memory_order_relaxed)))
+        route_map_ready(iov, n);
+    return n == 1 ? fsc.pread(file, iov->iov_base, iov->iov_len, (uint64_t)off)
+                  : fsc.preadv(file, iov, n, (uint64_t)off);
+}
+
+static ssize_t
+read_here(struct route_file *f, const struct iovec *iov, int n)
+{
+    struct route_guard g;
+    int64_t pos = route_pos_begin(f, &g);
+    ssize_t r = read_at(f, iov, n, pos);
+
+    route_pos_end(f, &g, r > 0 ? pos + r : pos);
+    return r;
+}
+
+static ssize_t
+read_there(struct route_file *f, const struct iovec *iov, int n, off_t off)
+{
+    struct route_guard g;
+    ssize_t r;
+
+    route_enter(&g);
+    r = read_at(f, iov, n, off);
+    route_leave(&g);
+    return r;
+}
+
+ssize_t
+route_preadv(int fd, const struct iovec *iov, int n, off_t off, int flags)
+{
+    struct route_file *f = route_file_get(fd);
+    ssize_t r;
+
+    if (!f)
+        return real.preadv64v2(fd, iov, n, off, flags);
+    if (n < 0 || n > IOV_MAX || (n > 0 && !iov))
+        r = n > 0 && n <= IOV_MAX ? -EFAULT : -EINVAL;
+    else if (flags & ~RWF_KNOWN)
+        r = -EOPNOTSUPP;
+    else
+        r = off == -1 ? read_here(f, iov, n) : read_there(f, iov, n, off);
+    route_file_put(f);
+    return count_read(r);
+}
+
+ssize_t
+route_readv(int fd, const struct iovec *iov, int n)
+{
+    return route_preadv(fd, iov, n, -1, 0);
+}
+
+ssize_t
+route_read(int fd, void *buf, size_t n)
+{
+    struct iovec iov = {buf, n};
+    struct route_file *f = route_file_get(fd);
+    ssize_t r;
+
+    if (!f)
+        return real.read(fd, buf, n);
+    r = read_here(f, &iov, 1);
+    route_file_put(f);
+    return count_read(r);
+}
+
+ssize_t
+route_pread(int fd, void *buf, size_t n, off_t off)
+{
+    struct iovec iov = {buf, n};
+    struct route_file *f = route_file_get(fd);
+    ssize_t r;
+
+    if (!f)
+        return real.pread64(fd, buf, n, off);
+    r = read_there(f, &iov, 1, off);
+    route_file_put(f);
+    return count_read(r);
+}
+
+// ---- writing ----
+
+static ssize_t
+count_write(ssize_t r)
+{
+    if (r < 0)
+        return route_result(r);
+    route_count(ZIO_C_route_writes, 1);
+    route_count(ZIO_C_route_write_bytes, (uint64_t)r);
+    return r;
+}
+
+// The limit of RLIMIT_FSIZE: how many of n bytes may be written at off; 0: none.
+static uint64_t
+under_limit(uint64_t off, uint64_t n)
+{
+    uint64_t limit = route_fsize_limit();
+
+    if (likely(limit == RLIM64_INFINITY))
+        return n;
+    return off >= limit ? 0 : n < limit - off ? n : limit - off;
+}
+
+static ssize_t
+write_at(struct route_file *f, const struct iovec *iov, int n, off_t off, int flags, uint64_t *end)
+{
+    struct fsc_file *file = route_file_fsc(f);
+    int own = atomic_load_explicit(&f->rec->flags, memory_order_relaxed);
+    struct iovec one;
+    ssize_t r;
+
+    if (unlikely(!file))
+        return route_file_error(f);
+    if (unlikely(off < 0))
+        return -EINVAL;
+    if (unlikely(own & O_DIRECT) && !aligned(iov, n, own & O_APPEND ? 0 : (uint64_t)off))
+        return -EINVAL;
+    if (unlikely(route_fsize_limit() != RLIM64_INFINITY) && n > 0 && (own & O_ACCMODE) != O_RDONLY) {
+        struct stat st;
+        uint64_t at = (uint64_t)off, sum = 0, may;
+
+        if ((own | (flags & RWF_APPEND ? O_APPEND : 0)) & O_APPEND && fsc.fstat(file, &st) == 0)
+            at = (uint64_t)st.st_size;
+        for (int i = 0; i < n; i++)
+            sum += iov[i].iov_len;
+        may = under_limit(at, sum);
+        if (may == 0 && sum > 0)
+            return -EFBIG;
+        if (may < sum) { // the first buffer alone, or what of it may be written
+            one = iov[0];
+            one.iov_len = one.iov_len < may ? one.iov_len : may;
+            iov = &one;
+            n = 1;
+        }
+    }
+    flags &= RWF_APPEND | RWF_DSYNC | RWF_SYNC;
+    if (likely(!atomic_load_explicit(&rmap_count, memory_order_relaxed)))
+        return fsc.pwritev(file, iov, n, (uint64_t)off, flags, end);
+    route_map_ready(iov, n);
+    r = fsc.pwritev(file, iov, n, (uint64_t)off, flags, end);
+    route_map_changed(f);
+    return r;
+}
+
+static ssize_t
+write_here(struct route_file *f, const struct iovec *iov, int n, int flags)
+{
+    struct route_guard g;
+    int64_t pos = route_pos_begin(f, &g);
+    uint64_t end = (uint64_t)pos;
+    ssize_t r = write_at(f, iov, n, pos, flags, &end);
+
+    route_pos_end(f, &g, r > 0 ? (int64_t)end : pos);
+    return r;
+}
+
+static ssize_t
+write_there(struct route_file *f, const struct iovec *iov, int n, off_t off, int flags)
+{
+    struct route_guard g;
+    uint64_t end;
+    ssize_t r;
+
+    route_enter(&g);
+    r = write_at(f, iov, n, off, flags, &end);
+    route_leave(&g);
+    return r;
+}
+
+// The signal comes outside of the guard, as it may kill or be handled.
+static ssize_t
+done_write(struct route_file *f, ssize_t r)
+{
+    route_file_put(f);
+    if (unlikely(r == -EFBIG) && route_fsize_limit() != RLIM64_INFINITY)
+        zsys3(SYS_tgkill, zsys0(SYS_getpid), zsys0(SYS_gettid), SIGXFSZ);
+    return count_write(r);
+}
+
+ssize_t
+route_pwritev(int fd, const struct iovec *iov, int n, off_t off, int flags)
+{
+    struct route_file *f = route_file_get(fd);
+    ssize_t r;
+
+    if (!f)
+        return real.pwritev64v2(fd, iov, n, off, flags);
+    if (n < 0 || n > IOV_MAX || (n > 0 && !iov))
+        r = n > 0 && n <= IOV_MAX ? -EFAULT : -EINVAL;
+    else if (flags & ~RWF_KNOWN)
+        r = -EOPNOTSUPP;
+    else
+        r = off == -1 ? write_here(f, iov, n, flags) : write_there(f, iov, n, off, flags);
+    return done_write(f, r);
+}
+
+ssize_t
+route_writev(int fd, const struct iovec *iov, int n)
+{
+    return route_pwritev(fd, iov, n, -1, 0);
+}
+
+ssize_t
+route_write(int fd, const void *buf, size_t n)
+{
+    struct iovec iov = {(void *)buf, n};
+    struct route_file *f = route_file_get(fd);
+
+    if (!f)
+        return real.write(fd, buf, n);
+    return done_write(f, write_here(f, &iov, 1, 0));
+}
+
+ssize_t
+route_pwrite(int fd, const void *buf, size_t n, off_t off)
+{
+    struct iovec iov = {(void *)buf, n};
+    struct route_file *f = route_file_get(fd);
+
+    if (!f)
+        return real.pwrite64(fd, buf, n, off);
+    return done_write(f, write_there(f, &iov, 1, off, 0));
+}
+
+// ---- offsets ----
+
+static int64_t
+sought(struct route_file *f, int64_t pos, int64_t off, int whence)
+{
+    struct fsc_file *file = route_file_fsc(f);
+    struct stat st;
+    int64_t base = 0;
+    int err;
+
+    if (!file)
+        return route_file_error(f);
+    if (atomic_load(&f->rec->flags) & O_PATH)
+        return -EBADF;
+    switch (whence) {
+    case SEEK_SET:
+        break;
+    case SEEK_CUR:
+        base = pos;
+        break;
+    case SEEK_END:
+        err = fsc.fstat(file, &st);
+        if (err)
+            return err;
+        base = S_ISDIR(st.st_mode) ? INT64_MAX : st.st_size;
+        break;
+    case SEEK_DATA:
+    case SEEK_HOLE:
+        return off < 0 ? -ENXIO : fsc.seek(file, (uint64_t)off, whence);
+    default:
+        return -EINVAL;
+    }
+    if (off > 0 && base > INT64_MAX - off)
+        return -EINVAL;
+    return base + off < 0 ? -EINVAL : base + off;
+}
+
+off_t
+route_lseek(int fd, off_t off, int whence)
+{
+    struct route_file *f = route_file_get(fd);
+    struct route_guard g;
+    int64_t pos, r;
+
+    if (!f)
+        return real.lseek64(fd, off, whence);
+    pos = route_pos_begin(f, &g);
+    r = sought(f, pos, off, whence);
+    route_pos_end(f, &g, r >= 0 ? r : pos);
+    route_file_put(f);
+    return route_result(r);
+}
+
+// ---- RLIMIT_FSIZE ----
+
+static _Atomic uint64_t fsize = RLIM64_INFINITY;
+
+uint64_t
+route_fsize_limit(void)
+{
+    return atomic_load_explicit(&fsize, memory_order_relaxed);
+}
+
+void
+route_fsize_changed(void)
+{
+    struct rlimit64 r;
+
+    if (route_on && zsys4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, &r) == 0)
+        atomic_store(&fsize, r.rlim_cur);
+}
