@@ -89,7 +89,7 @@ open_inode(struct fsc_file *file, const struct fsc_cred *cred, uint64_t ino)
     err = fs->drv->open(file, flags & O_PATH ? FSC_ENGINE : cred, ino, &attr);
     if (err || !(flags & O_TRUNC) || flags & O_PATH)
         return err;
-    err = fs->drv->truncate(fs, FSC_ENGINE, ino, 0, NULL);
+    err = fs->drv->truncate(fs, cred, ino, 0, NULL);
     if (err)
         fs->drv->close(file);
     return err;
