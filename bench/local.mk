@@ -29,7 +29,7 @@ pkglibexec_PROGRAMS += %D%/zio-bench
 	%D%/run_table.c \
 	%D%/run_demo.c \
 	%D%/run_report.c \
-	%D%/worker_fs.h %D%/worker_fs.c %D%/worker_fs_posix.c \
+	%D%/worker_fs.h %D%/worker_fs.c %D%/worker_fs_tree.c %D%/worker_fs_posix.c \
 	%D%/fsway.h %D%/fsway.c \
 	%D%/run_fs.h %D%/run_fs.c %D%/run_fs_tree.c %D%/run_fs_many.c \
 	%D%/render.c %D%/render.h \
@@ -51,7 +51,7 @@ libzio_libzio_nocopy_la_LDFLAGS = -module -avoid-version -shared
 
 # The same file work through libfsclient, in a program of its own.
 pkglibexec_PROGRAMS += %D%/zio-bench-fsc
-%C%_zio_bench_fsc_SOURCES = %D%/worker.h %D%/wire.h %D%/pattern.h %D%/worker_fs.h %D%/worker_fs.c %D%/worker_fs_lib.c
+%C%_zio_bench_fsc_SOURCES = %D%/worker.h %D%/wire.h %D%/pattern.h %D%/worker_fs.h %D%/worker_fs.c %D%/worker_fs_tree.c %D%/worker_fs_lib.c
 %C%_zio_bench_fsc_CFLAGS = $(ZIO_CFLAGS)
 %C%_zio_bench_fsc_LDADD = $(FSCLIENT_LIBS)
 

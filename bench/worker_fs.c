@@ -20,17 +20,11 @@ static struct {
     uint64_t size; // of "large"
     uint64_t made; // names in new/ now, 0 .. made - 1
     uint64_t random;
+    bool opened; // `large` is
+    fsio_file large;
     unsigned char *buf; // IO bytes of pattern; the first 8 of each IO bytes of a file say where they are
     unsigned char *in;  // IO bytes
 } w;
-
-static uint64_t
-clock_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 static uint64_t
 random_next(uint64_t *state)
@@ -222,15 +216,11 @@ random_reads(const struct wreq *q, uint64_t ns, bool check, struct wrep *p)
 {
     struct reader v[THREADS_MAX];
     pthread_barrier_t start;
-    char path[NAME];
-    fsio_file f;
     unsigned n = 0;
-    int err = fsio.open(in_dir(path, "large", UINT64_MAX), O_RDONLY | (q->direct ? O_DIRECT : 0), 0, &f);
-    if (err)
-        return err;
+    int err = 0;
     pthread_barrier_init(&start, NULL, q->threads + 1);
     for (; n < q->threads; n++) {
-        v[n] = (struct reader){.start = &start, .f = f, .ns = ns, .check = check};
+        v[n] = (struct reader){.start = &start, .f = w.large, .ns = ns, .check = check};
         v[n].random = random_next(&w.random);
         v[n].buf = aligned_alloc(BLOCK, BLOCK);
         // A barrier that some never reach can't be left: there is no going on without memory and threads.
@@ -247,7 +237,6 @@ random_reads(const struct wreq *q, uint64_t ns, bool check, struct wrep *p)
     }
     p->ns = clock_ns() - t0;
     pthread_barrier_destroy(&start);
-    fsio.close(f);
     return err;
 }
 
@@ -263,74 +252,6 @@ many_create(const struct wreq *q, struct wrep *p)
     p->ops = q->count;
     p->ns = clock_ns() - t0;
     return err;
-}
-
-struct count {
-    uint64_t names, first_ns;
-};
-
-static int
-count_one(void *arg, const char *name, bool dir)
-{
-    struct count *c = arg;
-    (void)name;
-    (void)dir;
-    if (!c->names++)
-        c->first_ns = clock_ns();
-    return 0;
-}
-
-static int
-list(const char *sub, struct wrep *p)
-{
-    char path[NAME];
-    struct count c = {0};
-    uint64_t t0 = clock_ns();
-    int err = fsio.list(in_dir(path, sub, UINT64_MAX), count_one, &c);
-    p->ns = clock_ns() - t0;
-    p->ops = c.names;
-    p->aux[0] = c.names ? c.first_ns - t0 : 0;
-    return err;
-}
-
-// ---- removal of a tree ----
-
-struct removal {
-    const char *path;
-    char (*names)[256]; // gathered first: what is removed under a reader may disturb it
-    size_t n, room;
-    struct wrep *p;
-};
-
-static int
-gather(void *arg, const char *name, bool dir)
-{
-    struct removal *r = arg;
-    if (r->n == r->room) {
-        size_t room = r->room ? 2 * r->room : 64;
-        void *v = realloc(r->names, room * sizeof *r->names);
-        if (!v)
-            return -ENOMEM;
-        r->names = v;
-        r->room = room;
-    }
-    snprintf(r->names[r->n++], sizeof *r->names, "%c%.250s", dir ? 'd' : 'f', name);
-    return 0;
-}
-
-static int
-remove_tree(const char *path, struct wrep *p)
-{
-    struct removal r = {.path = path, .p = p};
-    char below[4096];
-    int err = fsio.list(path, gather, &r);
-    for (size_t i = 0; !err && i < r.n; i++) {
-        snprintf(below, sizeof below, "%s/%s", path, r.names[i] + 1);
-        err = r.names[i][0] == 'd' ? remove_tree(below, p) : fsio.unlink(below);
-        p->ops++;
-    }
-    free(r.names);
-    return err ? err : fsio.rmdir(path);
 }
 
 // ---- the worker ----
@@ -432,11 +353,10 @@ slice_of(const struct wreq *q, struct wrep *p)
     case FSOP_MANY:
         return many_create(q, p);
     case FSOP_LIST:
-        return list("many", p);
+        return fs_list(in_dir(path, "many", UINT64_MAX), p);
     case FSOP_REMOVE:
-        snprintf(path, sizeof path, "%s", q->path);
         t0 = clock_ns();
-        err = remove_tree(path, p);
+        err = fs_remove_tree(q->path, p);
         p->ns = clock_ns() - t0;
         return err;
     }
@@ -472,14 +392,14 @@ verify_new(const struct wreq *q)
             err = read_small("new", i, true);
     }
     if (!err)
-        err = list("new", &p);
+        err = fs_list(in_dir(path, "new", UINT64_MAX), &p);
     if (!err && p.ops != CHECKED)
         err = -EBADMSG;
     if (!err)
         err = unlink_new();
     p.ops = 0;
     if (!err)
-        err = list("new", &p);
+        err = fs_list(in_dir(path, "new", UINT64_MAX), &p);
     return err ? err : p.ops ? -EBADMSG : 0;
 }
 
@@ -522,6 +442,31 @@ verify(const struct wreq *q, struct wrep *p)
     return -err;
 }
 
+static void
+close_large(void)
+{
+    if (w.opened)
+        fsio.close(w.large);
+    w.opened = false;
+}
+
+// The file stays open for the row, as a program's would: a FUSE file system may drop what the kernel keeps of
+// a file whenever it is opened. Buffered, all of it is read once.
+static int
+open_large(const struct wreq *q)
+{
+    char path[NAME];
+    ssize_t n = 1;
+    int err =
+        fsio.open(in_dir(path, "large", UINT64_MAX), O_RDONLY | (q->direct ? O_DIRECT : 0), 0, &w.large);
+    if (err)
+        return err;
+    w.opened = true;
+    for (uint64_t at = 0; !q->direct && n > 0 && at < w.size; at += (uint64_t)n)
+        n = fsio.pread(w.large, w.in, IO, at);
+    return n < 0 ? (int)n : 0;
+}
+
 // What the method needs, unless it is there from the row before.
 static int
 prepare(const struct wreq *q)
@@ -533,7 +478,8 @@ prepare(const struct wreq *q)
     case FSOP_READ:
     case FSOP_SEQ_READ:
         err = fsio.stat(in_dir(path, "large", UINT64_MAX), &st);
-        return err || (uint64_t)st.st_size != w.size ? write_large("large") : 0;
+        err = err || (uint64_t)st.st_size != w.size ? write_large("large") : 0;
+        return err || q->method == FSOP_SEQ_READ ? err : open_large(q);
     case FSOP_OPEN:
     case FSOP_STAT:
         err = fsio.stat(in_dir(path, "small", FILES - 1), &st);
@@ -565,6 +511,7 @@ setup(const struct wreq *q, struct wrep *p)
             return ENOMEM;
         pattern_fill(w.buf, IO, SEED, 0);
     }
+    close_large();
     snprintf(w.dir, sizeof w.dir, "%s", q->path);
     w.size = q->size;
     if (q->threads > THREADS_MAX || w.size % IO || (!w.size && q->method && q->method <= FSOP_SEQ_WRITE))

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "bench/wire.h"
 
@@ -36,5 +37,18 @@ struct fsio {
 };
 
 extern const struct fsio fsio;
+
+// worker_fs_tree.c, above fsio. Names of a directory: p->ops and p->ns, p->aux[0] until the first.
+int fs_list(const char *path, struct wrep *p);
+// A tree and all below it: p->ops entries, but the top.
+int fs_remove_tree(const char *path, struct wrep *p);
+
+static inline uint64_t
+clock_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
 
 #endif

@@ -136,6 +136,15 @@ io_pwrite_full(struct chunk_store *s, int fd, const void *buf, size_t len, uint6
     return (ssize_t)done;
 }
 
+static void
+share(const struct chunk_store *s, int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) == 0 && (st.st_mode & 0777) != s->mode && st.st_uid == geteuid())
+        (void)fchmod(fd, s->mode);
+}
+
 int
 io_open(struct chunk_store *s, const char *name, int flags)
 {
@@ -144,6 +153,9 @@ io_open(struct chunk_store *s, const char *name, int flags)
     // What is merely kept open makes room.
     if ((fd == -EMFILE || fd == -ENFILE) && cache_shrink(s))
         fd = CALL(s->io.openat(s->io.arg, s->root.fd, name, flags | O_CLOEXEC, s->mode));
+    // Where others use the store too, this process's umask is not to shut them out.
+    if (fd >= 0 && flags & O_CREAT && s->mode & 066)
+        share(s, fd);
     return fd;
 }
 

@@ -205,8 +205,12 @@ open_sums(struct chunk_store *s, uint64_t no, bool create)
         return fd;
     store_name(dir, NAME_DIR, no * GROUP_CHUNKS);
     mode_t x = s->mode | (s->mode & 0444) >> 2;
-    if (mkdirat(s->root.fd, dir, x) != 0 && errno != EEXIST)
-        return -errno;
+    if (mkdirat(s->root.fd, dir, x) != 0) {
+        if (errno != EEXIST)
+            return -errno;
+    } else if (s->mode & 066) {
+        (void)fchmodat(s->root.fd, dir, x, 0); // whatever the umask is
+    }
     return io_open(s, name, mode | O_CREAT);
 }
 

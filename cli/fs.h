@@ -42,7 +42,7 @@ struct fs_args {
     uint64_t chunk_size, size, inodes, trash;
     bool has_size, has_inodes;
     const char *label;
-    unsigned mode;
+    unsigned mode, dir_mode;
 };
 
 #define X(name, args, least, most, help) int fs_##name(struct fs_args *a, struct fsc *fs);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/fs.h"
 
@@ -15,7 +16,10 @@ fs_format(struct fs_args *a, struct fsc *fs)
                              .max_space = a->size,
                              .max_inodes = a->inodes,
                              .trash_seconds = (uint32_t)a->trash,
-                             .root_mode = a->mode};
+                             .root_mode = a->mode,
+                             .root_uid = geteuid(),
+                             .root_gid = getegid(),
+                             .dir_mode = a->dir_mode};
     int err;
 
     if (a->trash > UINT32_MAX)

@@ -8,7 +8,19 @@
 #include "cli/fs.h"
 #include "config.h"
 
-enum { O_CHUNK = 256, O_SIZE, O_INODES, O_TRASH, O_LABEL, O_MODE, O_JSON, O_LAYOUT, O_REPAIR, O_PROGRESS };
+enum {
+    O_CHUNK = 256,
+    O_SIZE,
+    O_INODES,
+    O_TRASH,
+    O_LABEL,
+    O_MODE,
+    O_DIR_MODE,
+    O_JSON,
+    O_LAYOUT,
+    O_REPAIR,
+    O_PROGRESS
+};
 
 #define COMMON                                                                                               \
     {                                                                                                        \
@@ -28,6 +40,8 @@ static const struct argp_option options_format[] = {
     {"trash", O_TRASH, "SECONDS", 0, "Keep deleted files this long"},
     {"label", O_LABEL, "TEXT", 0, "A name for people"},
     {"mode", O_MODE, "OCTAL", 0, "Permissions of the root directory (default 755)"},
+    {"dir-mode", O_DIR_MODE, "OCTAL", 0,
+     "Permissions of DIR itself: who may use the volume without a mount (default: as it is, or 700)"},
     {0},
 };
 static const struct argp_option options_json[] = {COMMON, {0}};
@@ -140,6 +154,17 @@ number(const char *arg, uint64_t *out, struct argp_state *state, const char *wha
     return 0;
 }
 
+static int
+octal(const char *arg, unsigned *out, struct argp_state *state)
+{
+    char *end;
+
+    *out = (unsigned)strtoul(arg, &end, 8);
+    if (*arg == '\0' || *end || *out > 07777)
+        argp_error(state, "'%s' is no octal mode such as 755", arg);
+    return 0;
+}
+
 static error_t
 parse(int key, char *arg, struct argp_state *state)
 {
@@ -207,10 +232,9 @@ parse(int key, char *arg, struct argp_state *state)
         a->has_inodes = true;
         return number(arg, &a->inodes, state, "number");
     case O_MODE:
-        a->mode = (unsigned)strtoul(arg, &end, 8);
-        if (*arg == '\0' || *end || a->mode > 07777)
-            argp_error(state, "'%s' is no octal mode such as 755", arg);
-        return 0;
+        return octal(arg, &a->mode, state);
+    case O_DIR_MODE:
+        return octal(arg, &a->dir_mode, state);
     case ARGP_KEY_ARG:
         if (!a->url) {
             a->url = arg;

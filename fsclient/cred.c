@@ -44,6 +44,7 @@ cred_get(const struct fsc_cred *cred, bool want_umask, struct cred_buf *buf)
     buf->cred.uid = (uid_t)setfsuid((uid_t)-1); // refused, and so only asks
     buf->cred.gid = (gid_t)setfsgid((gid_t)-1);
     buf->cred.umask = want_umask ? own_umask() : 0;
+    buf->cred.checked = false;
     n = buf->cred.uid == 0 ? 0 : getgroups(64, groups);
     if (n < 0) {
         n = getgroups(0, NULL);

@@ -142,6 +142,7 @@ fsc_append(struct fsc_file *file, const void *buf, size_t size, uint64_t *end)
 int
 fsc_ftruncate(struct fsc_file *file, uint64_t size)
 {
+    struct cred_buf buf;
     int err;
 
     if (size > INT64_MAX)
@@ -149,7 +150,15 @@ fsc_ftruncate(struct fsc_file *file, uint64_t size)
     err = enter(file, FOR_WRITE);
     if (err == -EBADF && !(file->flags & O_PATH))
         return -EINVAL; // Linux's errno for a descriptor not open for writing
-    return err ? err : file->fs->drv->truncate(file->fs, FSC_ENGINE, file->ino, size, NULL);
+    if (err)
+        return err;
+    // The handle is the permission; who calls says whether set-user-ID goes.
+    if (!cred_get(NULL, false, &buf))
+        return -ENOMEM;
+    buf.cred.checked = true;
+    err = file->fs->drv->truncate(file->fs, &buf.cred, file->ino, size, NULL);
+    cred_put(&buf);
+    return err;
 }
 
 int

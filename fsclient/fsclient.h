@@ -76,6 +76,11 @@ struct fsc_format {
     uint32_t root_mode;     // permission bits of the root directory; 0: 0755
     uid_t root_uid;         // its owner
     gid_t root_gid;
+    // Who may use the volume through this library: permission bits of the volume's own directory, and of what
+    // is in it for each class that may read, write and enter it (they are then able to read and write all of
+    // it, past every permission inside the volume). 0: as the directory is, if it is there already, else
+    // 0700.
+    uint32_t dir_mode;
     char label[64];
 };
 

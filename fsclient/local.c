@@ -41,6 +41,31 @@ sub(const struct local *l, const char *name, char path[4200])
 
 // ---- made ----
 
+// What lies in a volume's directory is for those who may use all of the directory.
+static mode_t
+mode_within(mode_t dir)
+{
+    return (mode_t)(0600 | ((dir & 070) == 070 ? 060 : 0) | ((dir & 07) == 07 ? 06 : 0));
+}
+
+// Whatever the umask was.
+static int
+share(const struct local *l, mode_t mode)
+{
+    static const char *const names[] = {
+        "chunks",           "meta", "chunks/store", "meta/meta.db", "meta/meta.db-wal", "meta/meta.db-shm",
+        "meta/meta.shared", "lock"};
+    char path[4200];
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (sub(l, names[i], path) != 0)
+            return -ENAMETOOLONG;
+        if (chmod(path, i < 2 ? mode | (mode & 0444) >> 2 : mode) != 0 && errno != ENOENT)
+            return -errno;
+    }
+    return 0;
+}
+
 static int
 make_lock_file(const char *path)
 {
@@ -55,7 +80,7 @@ make_lock_file(const char *path)
 }
 
 static int
-format_engines(const struct local *l, const struct fsc_format *fmt)
+format_engines(const struct local *l, const struct fsc_format *fmt, mode_t mode)
 {
     struct meta_format mf = {
         .chunk_size = fmt->chunk_size,
@@ -66,7 +91,7 @@ format_engines(const struct local *l, const struct fsc_format *fmt)
         .root_uid = fmt->root_uid,
         .root_gid = fmt->root_gid,
     };
-    struct chunk_format_options cf = {.chunk_size = fmt->chunk_size};
+    struct chunk_format_options cf = {.chunk_size = fmt->chunk_size, .mode = mode};
     struct meta_options mo = {.message = meta_message, .arg = (void *)l};
     char path[4200];
     int err;
@@ -90,6 +115,7 @@ local_format(const char *dir, const struct fsc_format *fmt, const struct fsc_opt
     struct local l = {.fs = &fs, .dir = (char *)dir};
     uint64_t cs = fmt->chunk_size;
     char path[4200];
+    struct stat st;
     int err;
 
     if (*dir == '\0' || (cs && (cs < 65536 || cs > (UINT64_C(1) << 30) || cs & (cs - 1)))) {
@@ -110,13 +136,20 @@ local_format(const char *dir, const struct fsc_format *fmt, const struct fsc_opt
         fsc_tell(opt, "%s: %s", dir, strerror(-err));
         return err;
     }
-    err = format_engines(&l, fmt);
+    if ((fmt->dir_mode && chmod(dir, fmt->dir_mode & 07777) != 0) || stat(dir, &st) != 0) {
+        err = -errno;
+        fsc_tell(opt, "%s: %s", dir, strerror(-err));
+        return err;
+    }
+    err = format_engines(&l, fmt, mode_within(st.st_mode));
     if (!err)
         err = sub(&l, "lock", path);
     if (!err)
         err = make_lock_file(path);
     if (!err)
-        err = local_tokens_make(dir);
+        err = share(&l, mode_within(st.st_mode));
+    if (!err)
+        err = local_make_like(dir, "tokens");
     return err ? err : conf_write(dir, opt);
 }
 

@@ -18,18 +18,17 @@
 #define NAP_MIN 500000   // nanoseconds between two attempts of a wait that has an end ...
 #define NAP_MAX 10000000 // ... growing up to this
 
-// The file, made where an older version made the volume. Who may use the volume may write meta.shared; they
-// and nobody else may lock, whatever the umask is.
+// A file of the volume's directory that was not there, for the same users as DIR/lock, whatever the umask is.
 int
-local_tokens_make(const char *dir)
+local_make_like(const char *dir, const char *name)
 {
     char path[4200], like[4200];
     struct stat st;
     int fd, err = 0;
 
-    if ((size_t)snprintf(path, sizeof path, "%s/tokens", dir) >= sizeof path)
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, name) >= sizeof path ||
+        (size_t)snprintf(like, sizeof like, "%s/lock", dir) >= sizeof like)
         return -ENAMETOOLONG;
-    snprintf(like, sizeof like, "%s/meta/meta.shared", dir);
     fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return errno == EEXIST ? 0 : -errno;
@@ -49,7 +48,7 @@ tokens_open(struct local *l)
         return -ENAMETOOLONG;
     fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 && errno == ENOENT) {
-        err = local_tokens_make(l->dir);
+        err = local_make_like(l->dir, "tokens");
         if (err)
             return err;
         fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);

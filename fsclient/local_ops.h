@@ -49,7 +49,7 @@ int local_unlock_owner(struct fsc_file *file, uint64_t owner);
 
 // local_flock.c
 int local_flock(struct fsc_file *file, int op, int wait_ms);
-int local_tokens_make(const char *dir);
+int local_make_like(const char *dir, const char *name);
 void local_token_close(struct local *l, struct fsc_file *file); // of a file that nobody uses any more
 bool local_token_owns(struct local *l, int fd);
 

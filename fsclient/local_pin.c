@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "fsclient/local.h"
+#include "fsclient/local_ops.h"
 
 #define DEAD_MAX 16 // pins that are not needed any more before they are dropped
 
@@ -22,7 +23,14 @@ open_maps(struct local *l)
 
     if (n < 0 || (size_t)n >= sizeof path)
         return -ENAMETOOLONG;
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        int err = local_make_like(l->dir, "maps");
+
+        if (err)
+            return err;
+        fd = open(path, O_RDWR | O_CLOEXEC);
+    }
     return fd < 0 ? -errno : fd;
 }
 

@@ -78,6 +78,7 @@ static int
 open_inode(struct fsc_file *file, const struct fsc_cred *cred, uint64_t ino)
 {
     struct fsc *fs = file->fs;
+    struct fsc_cred as_checked;
     struct fsc_attr attr;
     int flags = atomic_load(&file->flags), err;
 
@@ -89,6 +90,11 @@ open_inode(struct fsc_file *file, const struct fsc_cred *cred, uint64_t ino)
     err = fs->drv->open(file, flags & O_PATH ? FSC_ENGINE : cred, ino, &attr);
     if (err || !(flags & O_TRUNC) || flags & O_PATH)
         return err;
+    if (cred != FSC_ENGINE) {
+        as_checked = *cred; // asked above; it says whether set-user-ID goes
+        as_checked.checked = true;
+        cred = &as_checked;
+    }
     err = fs->drv->truncate(fs, cred, ino, 0, NULL);
     if (err)
         fs->drv->close(file);

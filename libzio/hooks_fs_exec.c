@@ -10,41 +10,32 @@
 
 #include "libzio/real.h"
 #include "libzio/route_priv.h"
+#include "libzio/route_xexec.h"
 #include "libzio/sys.h"
 
 #define ARGS_MAX 65536 // of the forms with a list
 
-struct exec_args {
-    char *const *argv;
-    char *const *envp;
-    int flags; // AT_*
-};
-
-static long
-exec_in(struct route_target *t, void *arg)
+static int
+run(const struct route_program *p, char *const envp[], int flags)
 {
-    const struct exec_args *a = arg;
-
-    return route_xexec ? route_xexec(t, a->argv, a->envp, a->flags) : -ENOEXEC;
-}
-
-static long
-exec_out(int dirfd, const char *path, void *arg)
-{
-    const struct exec_args *a = arg;
-
-    return route_result(route_exec_native(dirfd, path, a->argv, a->envp, a->flags));
+    if (p->fd >= 0)
+        return route_exec_native(p->fd, "", p->argv, envp, AT_EMPTY_PATH, p->exe);
+    return route_exec_native(p->dirfd, p->path, p->argv, envp, flags, NULL);
 }
 
 int
 route_exec(int dirfd, const char *path, char *const argv[], char *const envp[], int flags)
 {
-    struct exec_args a = {argv, envp, flags};
+    struct route_program p;
+    int r = route_program(dirfd, path, argv, flags, &p);
 
-    return (int)route_call(dirfd, path,
-                           (flags & AT_SYMLINK_NOFOLLOW ? ROUTE_NOFOLLOW : 0) |
-                               (flags & AT_EMPTY_PATH ? ROUTE_EMPTY : 0),
-                           exec_in, exec_out, &a);
+    if (r < 0)
+        return (int)route_result(r);
+    r = run(&p, envp, flags);
+    if (r == -ENOENT && route_program_script(&p) > 0)
+        r = run(&p, envp, flags);
+    route_program_done(&p);
+    return (int)route_result(r);
 }
 
 ZIO_EXPORT int

@@ -7,11 +7,16 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <utime.h>
 
 #include "libzio/hooks_fs.h"
+#include "libzio/route_priv.h"
+
+int execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags);
 
 #define SYS_FCHMODAT2 452 // newer than our headers
 #define PATH(i) ((const char *)a[i])
@@ -83,6 +88,13 @@ by_path(long nr, const long *a, long *r)
         DO(SYS_dup3, dup3(INT(0), INT(1), INT(2)));
         DO(SYS_close, close(INT(0)));
         DO(SYS_close_range, close_range((unsigned)a[0], (unsigned)a[1], INT(2)));
+        DO(SYS_execve, execve(PATH(0), PTR(1), PTR(2)));
+        DO(SYS_execveat, execveat(INT(0), PATH(1), PTR(2), PTR(3), INT(4)));
+        DO(SYS_openat2, route_openat2(INT(0), PATH(1), PTR(2), (size_t)a[3]));
+        DO(SYS_sendmsg, sendmsg(INT(0), PTR(1), INT(2)));
+        DO(SYS_recvmsg, recvmsg(INT(0), PTR(1), INT(2)));
+        DO(SYS_setrlimit, setrlimit64((__rlimit_resource_t)a[0], PTR(1)));
+        DO(SYS_prlimit64, prlimit64((pid_t)a[0], (__rlimit_resource_t)a[1], PTR(2), PTR(3)));
     case SYS_getcwd: // the length, with the terminator; never allocates
         *r = PTR(0) && getcwd(PTR(0), (size_t)a[1]) ? (long)strlen(PTR(0)) + 1 : -1;
         return true;

@@ -224,7 +224,7 @@ touches_volumes(const struct spawn *s)
     const char *path = getenv("PATH");
 
     route_file_put(cwd);
-    if (cwd || route_table_fd() >= 0 || !route_env_complete(s->envp) || leads_in(s->path))
+    if (cwd || route_any_fd() || !route_env_complete(s->envp) || leads_in(s->path))
         return true;
     if (s->search && path)
         for (int i = 0; i < route_nvols; i++)
@@ -299,8 +299,10 @@ system(const char *command)
     posix_spawnattr_t attr;
     int r;
 
-    if (route_idle() || !command)
+    if (route_idle())
         return real.system(command);
+    if (!command) // is there a shell?
+        return system("exit 0") == 0;
     real.sigaction(SIGINT, &ign, &old_int);
     real.sigaction(SIGQUIT, &ign, &old_quit);
     sigemptyset(&block);

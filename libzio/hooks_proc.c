@@ -14,6 +14,7 @@
 #include "libzio/hooks_fs.h"
 #include "libzio/hooks_mem.h"
 #include "libzio/real.h"
+#include "libzio/route_priv.h"
 #include "libzio/zio.h"
 
 // fork(), daemon() and forkpty() run the handlers that init.c gave to pthread_atfork; these do not.
@@ -66,6 +67,7 @@ clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
     fork_parent();
     return r;
 }
+ZIO_ALIAS(__clone, clone);
 
 ZIO_EXPORT void
 _exit(int code)
@@ -111,8 +113,13 @@ limit_is_set(int what, const struct rlimit64 *r)
 ZIO_EXPORT int
 setrlimit64(__rlimit_resource_t what, const struct rlimit64 *r)
 {
+    int ret;
+
     limit_is_set((int)what, r);
-    return real.setrlimit64(what, r);
+    ret = real.setrlimit64(what, r);
+    if (what == RLIMIT_FSIZE)
+        route_fsize_changed();
+    return ret;
 }
 
 ZIO_EXPORT int
@@ -124,9 +131,14 @@ setrlimit(__rlimit_resource_t what, const struct rlimit *r)
 ZIO_EXPORT int
 prlimit64(pid_t pid, enum __rlimit_resource what, const struct rlimit64 *r, struct rlimit64 *old)
 {
+    int ret;
+
     if (pid == 0 || pid == getpid())
         limit_is_set((int)what, r);
-    return real.prlimit64(pid, what, r, old);
+    ret = real.prlimit64(pid, what, r, old);
+    if (what == RLIMIT_FSIZE && r)
+        route_fsize_changed();
+    return ret;
 }
 
 ZIO_EXPORT int

@@ -170,15 +170,15 @@ preadv2(int fd, const struct iovec *iov, int n, off_t off, int flags)
 }
 
 // The kernel writes lengths and flags into the program's own header; only the list of buffers is ours.
-ZIO_EXPORT ssize_t
-recvmsg(int fd, struct msghdr *msg, int flags)
+static ssize_t
+any_recvmsg(int fd, struct msghdr *msg, int flags, uintptr_t ra)
 {
     struct iovec *iov;
     INVEC v;
     ssize_t r;
 
     v.n = 0;
-    if (!msg || (flags & MSG_TRUNC) || !invec_begin(&v, msg->msg_iov, msg->msg_iovlen, CALLER))
+    if (!msg || (flags & MSG_TRUNC) || !invec_begin(&v, msg->msg_iov, msg->msg_iovlen, ra))
         return real.recvmsg(fd, msg, flags);
     iov = msg->msg_iov;
     msg->msg_iov = v.iov;
@@ -188,10 +188,22 @@ recvmsg(int fd, struct msghdr *msg, int flags)
     return r;
 }
 
+ZIO_EXPORT ssize_t
+recvmsg(int fd, struct msghdr *msg, int flags)
+{
+    ssize_t r = any_recvmsg(fd, msg, flags, CALLER);
+
+    if (unlikely(route_on) && r >= 0 && msg->msg_controllen > 0)
+        route_pass_received(msg);
+    return r;
+}
+
 // Lists of datagrams are small ones: absent buffers among them are put back by the kernel's faults.
 ZIO_EXPORT int
 recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *timeout)
 {
+    int got;
+
     if (n == 1 && msgs && !timeout) {
         ssize_t r = recvmsg(fd, &msgs->msg_hdr, flags & ~MSG_WAITFORONE);
 
@@ -200,7 +212,11 @@ recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *t
         msgs->msg_len = (unsigned)r;
         return 1;
     }
-    return real.recvmmsg(fd, msgs, n, flags, timeout);
+    got = real.recvmmsg(fd, msgs, n, flags, timeout);
+    for (int i = 0; unlikely(route_on) && i < got; i++)
+        if (msgs[i].msg_hdr.msg_controllen > 0)
+            route_pass_received(&msgs[i].msg_hdr);
+    return got;
 }
 
 extern void __chk_fail(void) __attribute__((noreturn));

@@ -202,8 +202,8 @@ pwritev2(int fd, const struct iovec *iov, int n, off_t off, int flags)
     MANY(real.pwritev64v2(fd, iov, n, off, flags), real.pwritev64v2(fd, o.iov, o.niov, off, flags));
 }
 
-ZIO_EXPORT ssize_t
-sendmsg(int fd, const struct msghdr *msg, int flags)
+static ssize_t
+any_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
     struct msghdr m;
     OUTBUF o;
@@ -217,19 +217,41 @@ sendmsg(int fd, const struct msghdr *msg, int flags)
     return real.sendmsg(fd, &m, flags);
 }
 
+ZIO_EXPORT ssize_t
+sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+    bool passes = unlikely(route_on) && msg && msg->msg_control && msg->msg_controllen > 0;
+    ssize_t r;
+
+    if (likely(!passes))
+        return any_sendmsg(fd, msg, flags);
+    route_pass_send(msg);
+    r = any_sendmsg(fd, msg, flags);
+    if (r < 0)
+        route_pass_unsent(msg);
+    return r;
+}
+
 ZIO_EXPORT int
 sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
 {
+    int r;
+
     // One message is sendmsg; of several, the kernel's own faults put absent bytes back.
     if (n == 1 && msgs) {
-        ssize_t r = sendmsg(fd, &msgs->msg_hdr, flags);
+        ssize_t sent = sendmsg(fd, &msgs->msg_hdr, flags);
 
-        if (r < 0)
+        if (sent < 0)
             return -1;
-        msgs->msg_len = (unsigned)r;
+        msgs->msg_len = (unsigned)sent;
         return 1;
     }
-    return real.sendmmsg(fd, msgs, n, flags);
+    for (unsigned i = 0; unlikely(route_on) && msgs && i < n; i++)
+        route_pass_send(&msgs[i].msg_hdr);
+    r = real.sendmmsg(fd, msgs, n, flags);
+    for (unsigned i = r > 0 ? (unsigned)r : 0; unlikely(route_on) && msgs && i < n; i++)
+        route_pass_unsent(&msgs[i].msg_hdr);
+    return r;
 }
 
 int __sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags);

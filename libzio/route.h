@@ -146,18 +146,13 @@ struct route_file *route_cwd_get(void);
 
 // When the library starts, behind the descriptors that came over exec.
 void route_std_start(void);
-// Descriptor 0, 1 or 2 was just linked to a routed file: its stream becomes one of ours. No lock may be held,
-// since what is in the old stream's buffer may be written.
+// Descriptor 0, 1 or 2 was just linked to a routed file.
 void route_std_routed(int fd);
 
 // ---- exec ----
 
-// Executes a native file, which is given what this process hands on (ZIO_FDS). -errno; returns only then.
-int route_exec_native(int dirfd, const char *path, char *const argv[], char *const envp[], int flags);
-// Executes a program that lies in a volume (route_xexec.c; called within route_enter). -errno; returns only
-// then.
-int route_xexec(struct route_target *t, char *const argv[], char *const envp[], int flags)
-    __attribute__((weak));
+// The path in the volume of the program that runs here; NULL: it is a native one.
+extern const char *route_exe;
 
 // ---- counting ----
 

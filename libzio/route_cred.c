@@ -51,6 +51,7 @@ route_cred_fill(struct route_target *t)
     t->cred.groups = t->groups;
     t->cred.ngroups = (uint32_t)n;
     t->cred.umask = (mode_t)mask;
+    t->cred.checked = false;
     t->at.cred = &t->cred;
 }
 

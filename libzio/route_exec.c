@@ -112,7 +112,7 @@ put_missing(struct handover *h, char ***to, const char *preload, bool fs)
 }
 
 static int
-prepare(struct handover *h, char *const envp[])
+prepare(struct handover *h, char *const envp[], const char *exe)
 {
     const char *preload = value_in(envp, "LD_PRELOAD=");
     bool fs = value_in(envp, "ZIO_FS=") != NULL;
@@ -125,21 +125,25 @@ prepare(struct handover *h, char *const envp[])
         n++;
     route_each_fd(0, ROUTE_FDS - 1, count, &files);
     room = (size_t)files * PAIR + 256 + strlen(route_env) + strlen(route_self()) +
-           (preload ? strlen(preload) : 0);
-    h->size = (n + 4) * sizeof(char *) + room;
+           (preload ? strlen(preload) : 0) + (exe ? strlen(exe) : 0);
+    h->size = (n + 5) * sizeof(char *) + room;
     h->env = real.mmap(NULL, h->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (h->env == MAP_FAILED) {
         route_file_put(cwd);
         return -ENOMEM;
     }
-    h->text = (char *)(h->env + n + 4);
+    h->text = (char *)(h->env + n + 5);
     h->end = (char *)h->env + h->size;
     to = h->env;
     for (size_t i = 0; i < n; i++)
-        if (strncmp(envp[i], "ZIO_FDS=", 8) != 0 &&
+        if (strncmp(envp[i], "ZIO_FDS=", 8) != 0 && strncmp(envp[i], "ZIO_EXE=", 8) != 0 &&
             (preloads_us(preload) || strncmp(envp[i], "LD_PRELOAD=", 11) != 0))
             *to++ = envp[i];
     hide = put_missing(h, &to, preload, fs);
+    if (exe) {
+        *to++ = h->text;
+        h->text += snprintf(h->text, (size_t)(h->end - h->text), "ZIO_EXE=%s", exe) + 1;
+    }
     *to++ = h->text;
     h->text += snprintf(h->text, 64, "ZIO_FDS=1:%d:%u:%d", route_table_fd(), route_table_slot(), hide);
     if (cwd)
@@ -164,10 +168,11 @@ take_back(struct handover *h)
 }
 
 int
-route_exec_native(int dirfd, const char *path, char *const argv[], char *const envp[], int flags)
+route_exec_native(int dirfd, const char *path, char *const argv[], char *const envp[], int flags,
+                  const char *exe)
 {
     struct handover h;
-    long r = prepare(&h, envp);
+    long r = prepare(&h, envp, exe);
 
     if (r < 0)
         return (int)r;

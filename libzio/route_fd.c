@@ -134,6 +134,19 @@ route_file_adopt(uint32_t index)
     return f;
 }
 
+struct route_file *
+route_file_of(uint32_t index)
+{
+    for (unsigned fd = 0; fd <= top_fd; fd++) {
+        struct route_file *f = route_file_peek((int)fd);
+
+        if (f && f->index == index)
+            return f;
+        route_file_put(f);
+    }
+    return route_file_adopt(index);
+}
+
 int
 route_file_open(struct route_file *f)
 {
@@ -209,6 +222,8 @@ route_file_unref(struct route_file *f)
     if (atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) > 1)
         return 0;
     route_enter(&g);
+    if (f->file && atomic_exchange(&f->ofd_locked, false))
+        route_ofd_closed(f);
     if (f->file)
         err = fsc.close(f->file);
     fd = atomic_exchange(&f->lock_fd, -1);
@@ -377,10 +392,12 @@ route_install_token(int token, struct route_vol *v, struct fsc_file *file, const
         f = route_file_new(v, file, path, flags);
     else
         fsc.close(file);
-    if (f)
+    if (f) {
+        route_rec_stamp(token, f->index);
         route_link(token, f);
-    else
+    } else {
         zsys1(SYS_close, token);
+    }
     route_leave(&g);
     if (!f)
         return (unsigned)token < ROUTE_FDS ? -ENFILE : -EMFILE;
@@ -415,6 +432,15 @@ route_each_fd(unsigned from, unsigned to, void (*fn)(int fd, struct route_file *
         fn((int)fd, f, arg);
         route_file_unref(f);
     }
+}
+
+bool
+route_any_fd(void)
+{
+    for (unsigned fd = 0; fd <= top_fd; fd++)
+        if (route_fd((int)fd))
+            return true;
+    return false;
 }
 
 // ---- the descriptors behind flock ----

@@ -13,6 +13,7 @@
 #include "libzio/route_fsc.h"
 #include "libzio/route_map.h"
 
+#define ADDRESSES ((size_t)1 << 47) // of a process
 #define KEPT_FLAGS (MAP_NORESERVE | MAP_LOCKED | MAP_POPULATE | MAP_NONBLOCK)
 // What MAP_SHARED_VALIDATE allows for files without DAX.
 #define KNOWN_FLAGS                                                                                          \
@@ -68,11 +69,11 @@ check_args(size_t len, int prot, int flags, int oflags, off_t off)
         return -EINVAL;
     if (len == 0)
         return -EINVAL;
-    if (zpage_up(len) == 0)
+    if (len > ADDRESSES)
         return -ENOMEM;
     if ((uint64_t)off + zpage_up(len) < (uint64_t)off || (uint64_t)off + zpage_up(len) > INT64_MAX)
         return -EOVERFLOW;
-    if (type == MAP_SHARED_VALIDATE && flags & ~KNOWN_FLAGS)
+    if (flags & MAP_SYNC || (type == MAP_SHARED_VALIDATE && flags & ~KNOWN_FLAGS))
         return -EOPNOTSUPP;
     if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE)
         return -EINVAL;
@@ -357,7 +358,7 @@ route_map_ready(const struct iovec *iov, int n)
 
         if (!rmap_meets(iov[i].iov_base, iov[i].iov_len))
             continue;
-        for (; rmap_next(zpage_down(a), end, &m); a = m.end) {
+        for (; rmap_next(a, end, &m); a = m.end) {
             route_enter(&g);
             err = fsc.fstat(m.file->file, &st);
             route_leave(&g);

@@ -149,7 +149,7 @@ rmap_take(uintptr_t start, uintptr_t end, struct rmap *out)
 
     lock(&mask);
     i = find(start);
-    got = i < n && v[i].start < end;
+    got = start < end && i < n && v[i].start < end;
     if (got) {
         old = v[i];
         *out = cut(&old, start, end);
@@ -187,7 +187,7 @@ rmap_next(uintptr_t start, uintptr_t end, struct rmap *out)
 
     lock(&mask);
     i = find(start);
-    got = i < n && v[i].start < end;
+    got = start < end && i < n && v[i].start < end;
     if (got) {
         *out = cut(&v[i], start, end);
         atomic_fetch_add(&out->file->refs, 1);

@@ -5,6 +5,7 @@
 #define ZIO_ROUTE_PRIV_H
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "libzio/route.h"
@@ -34,16 +35,17 @@ void route_cred_fill(struct route_target *t);
 // ---- the table of records, shared by all processes of one `zio run` (route_table.c) ----
 
 #define ROUTE_RECORDS 65536u
-#define REC_PATH 216
+#define REC_PATH 212
 struct route_rec {
     _Atomic uint32_t lock;  // 0: free; else the thread that holds it, with REC_WAITERS
     _Atomic uint32_t procs; // processes that have it; 0: the record is free
     _Atomic int64_t offset; // under lock
     uint64_t vol;           // route_vol's id
     uint64_t ino;
-    _Atomic int flags;    // open(2)'s
-    _Atomic bool flocked; // flock was called with it, ever
-    bool long_path;       // the rest of the path lies in the table's last part
+    _Atomic int flags;       // open(2)'s
+    _Atomic uint32_t flying; // descriptors that were sent (SCM_RIGHTS) and not received; each counts in procs
+    _Atomic bool flocked;    // flock was called with it, ever
+    bool long_path;          // the rest of the path lies in the table's last part
     uint16_t path_len;
     char path[REC_PATH];
 };
@@ -52,25 +54,34 @@ struct route_rec *route_rec_new(uint32_t *index); // procs is 1: this process; N
 struct route_rec *route_rec_at(uint32_t index);   // NULL: no such
 void route_rec_join(uint32_t index);              // this process has it, too
 void route_rec_leave(uint32_t index);
+// The offset of a token, which nobody reads, says what record it is of; so does a descriptor that came from
+// another process. false: no token of this table.
+void route_rec_stamp(int token, uint32_t index);
+bool route_rec_stamped(int token, uint32_t *index);
+void route_rec_send(uint32_t index); // it is kept until the other has it
+void route_rec_received(uint32_t index);
 bool route_rec_alone(uint32_t index); // does no other living process have it?
 void route_rec_lock(struct route_rec *r);
 void route_rec_unlock(struct route_rec *r);
 void route_rec_set_path(uint32_t index, const char *path);
 void route_rec_path(uint32_t index, char out[PATH_MAX]);
 
-int route_table_fd(void); // -1: there is none yet
+int route_table_make(void); // idempotent
+int route_table_fd(void);   // -1: there is none
 uint32_t route_table_slot(void);
 int route_table_adopt(int fd, uint32_t slot); // after exec: the table that was passed on
 bool route_table_holds(uint32_t index);       // does this process's slot say that it has the record?
 void route_table_trim(const uint64_t *kept);  // lets go of all but those
 void route_table_fork_prepare(void);
+void route_table_fork_parent(void);
 void route_table_fork_child(void);
 
 // ---- this process's open files (route_fd.c) ----
 
 struct route_file {
-    _Atomic int refs;    // descriptors, and calls that use it; 0: free
-    _Atomic int lock_fd; // see route_lock_fd; -1: not made yet
+    _Atomic int refs;       // descriptors, and calls that use it; 0: free
+    _Atomic int lock_fd;    // see route_lock_fd; -1: not made yet
+    atomic_bool ofd_locked; // a lock of the open file description was taken here: closing gives it up
     struct fsc_file *_Atomic file;
     _Atomic int error; // why file is NULL
     struct route_vol *vol;
@@ -86,6 +97,7 @@ int route_fds_init(void);
 struct route_file *route_file_peek(int fd);
 struct route_file *route_file_new(struct route_vol *v, struct fsc_file *file, const char *path, int flags);
 struct route_file *route_file_adopt(uint32_t index); // a record that came over exec
+struct route_file *route_file_of(uint32_t index);    // this process's file of a record, with a reference
 int route_file_open(struct route_file *f);           // the fsc_file, where that is due. 0 or -errno
 int route_file_unref(struct route_file *f);          // what closing said
 // Links descriptor `fd` (just made) to f; takes over the reference. What was linked there is let go.
@@ -94,6 +106,7 @@ void route_unlink(int fd); // forgets what was linked: the number is closed or o
 int route_close(int fd);   // close(2)
 int route_dup(int from, int to);
 int route_install_token(int token, struct route_vol *v, struct fsc_file *file, const char *path, int flags);
+bool route_any_fd(void);
 void route_fd_fork_prepare(void);
 void route_fd_fork_parent(void);
 void route_fd_fork_child(void);
@@ -124,14 +137,21 @@ ssize_t route_write(int fd, const void *buf, size_t n);
 ssize_t route_writev(int fd, const struct iovec *iov, int n);
 ssize_t route_pwrite(int fd, const void *buf, size_t n, off_t off);
 ssize_t route_pwritev(int fd, const struct iovec *iov, int n, off_t off, int flags);
-uint64_t route_fsize_limit(void); // RLIMIT_FSIZE
-void route_fsize_changed(void);   // it may be another now
+bool route_bad_address(const void *p, size_t n); // surely none of the program's
+uint64_t route_fsize_limit(void);                // RLIMIT_FSIZE
+void route_fsize_changed(void);                  // it may be another now
 long route_openat2(int dirfd, const char *path, const void *how, size_t size);
 off_t route_lseek(int fd, off_t off, int whence);
 
 // hooks_fs_fdlock.c
+void route_ofd_closed(struct route_file *f);
 int route_lock(struct route_file *f, int cmd, struct flock *l); // fcntl's; -errno
 void route_lock_closed(struct route_file *f);                   // a descriptor of it is closed
+
+// route_pass.c: around sendmsg (before; and where it failed) and behind recvmsg, where there is control data
+void route_pass_send(const struct msghdr *m);
+void route_pass_unsent(const struct msghdr *m);
+void route_pass_received(struct msghdr *m);
 
 // ---- exec ----
 
@@ -141,6 +161,10 @@ void route_lock_closed(struct route_file *f);                   // a descriptor 
 
 const char *route_self(void);                // the path of libzio.so
 bool route_env_complete(char *const envp[]); // would a program with it be routed as this one is?
+// Executes a native file, which is given what this process hands on; `exe` is its path in a volume, if it is
+// a copy of a file there, or NULL. -errno; returns only then.
+int route_exec_native(int dirfd, const char *path, char *const argv[], char *const envp[], int flags,
+                      const char *exe);
 // Both return for the program, and only on failure.
 int route_exec(int dirfd, const char *path, char *const argv[], char *const envp[], int flags);
 int route_execvpe(const char *file, char *const argv[], char *const envp[]);

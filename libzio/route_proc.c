@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "libzio/real.h"
@@ -21,6 +22,8 @@
 #define FDS "ZIO_FDS="
 
 static _Thread_local struct route_guard fork_guard __attribute__((tls_model("initial-exec")));
+
+const char *route_exe;
 
 // ---- fork ----
 
@@ -40,6 +43,7 @@ route_fork_parent(void)
 {
     if (!route_on)
         return;
+    route_table_fork_parent();
     rmap_fork_parent();
     route_fd_fork_parent();
     route_leave(&fork_guard);
@@ -77,22 +81,19 @@ adopt_fd(long fd, long record, long lock)
 {
     struct route_file *f;
 
-    if (fd < 0 || fd >= (long)ROUTE_FDS || record < 0 || !route_table_holds((uint32_t)record) ||
-        zsys3(SYS_fcntl, fd, F_GETFD, 0) < 0)
+    if (fd < 0 || fd >= (long)ROUTE_FDS || record < 0 || zsys3(SYS_fcntl, fd, F_GETFD, 0) < 0)
         return;
-    // Two descriptors of one open file description share a file.
-    for (long other = 0; other < fd; other++) {
-        f = route_file_peek((int)other);
-        if (f && f->index == (uint32_t)record) {
-            route_link((int)fd, f);
+    if (!route_table_holds((uint32_t)record)) { // a program without the library was in between
+        uint32_t stamp;
+
+        if (!route_rec_stamped((int)fd, &stamp) || stamp != (uint32_t)record)
             return;
-        }
-        route_file_put(f);
+        route_rec_join(stamp);
     }
-    f = route_file_adopt((uint32_t)record);
+    f = route_file_of((uint32_t)record);
     if (!f)
         return;
-    if (lock >= 0) {
+    if (lock >= 0 && atomic_load(&f->lock_fd) < 0) {
         zsys3(SYS_fcntl, lock, F_SETFD, FD_CLOEXEC);
         zio_fd_ours_set((int)lock, true);
         atomic_store(&f->lock_fd, (int)lock);
@@ -159,6 +160,10 @@ is_hidden(char *entry, long hide)
 {
     if (strncmp(entry, FDS, strlen(FDS)) == 0)
         return true;
+    if (strncmp(entry, "ZIO_EXE=", 8) == 0) {
+        route_exe = entry + 8; // the kernel's strings stay where they are
+        return true;
+    }
     if (strncmp(entry, "ZIO_FS=", 7) == 0)
         return hide & ROUTE_HIDE_FS;
     if (strncmp(entry, "LD_PRELOAD=", 11) != 0)
@@ -170,6 +175,16 @@ is_hidden(char *entry, long hide)
             memmove(entry + 11, rest + 1, strlen(rest + 1) + 1);
     }
     return hide & ROUTE_HIDE_PRELOAD;
+}
+
+// The kernel names a process after the file that it runs, which is a copy.
+static void
+take_name(void)
+{
+    const char *slash = route_exe ? strrchr(route_exe, '/') : NULL;
+
+    if (slash)
+        zsys2(SYS_prctl, PR_SET_NAME, slash + 1);
 }
 
 void
@@ -189,11 +204,13 @@ route_start(char **env)
             if (!is_hidden(*from, hide))
                 *to++ = *from;
         *to = NULL;
+        take_name();
     }
     if (!route_on)
         return;
     if (fds)
         adopt(fds);
+    route_table_make();
     route_std_start();
     trim();
     route_cwd_start();

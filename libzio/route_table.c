@@ -24,12 +24,14 @@
 #define MAGIC 0x5a494f5461626c32u // "ZIOTabl2"
 #define RECORDS ROUTE_RECORDS
 #define SLOTS 1024u
+#define STAMP_MAX (1ull << 43) // a file of ext4 may be that large
 #define REC_WAITERS 0x80000000u
 #define PENDING 0x80000000u // a slot for a child that is being made: its parent's id, with this
 
 struct header {
     uint64_t magic;
     uint32_t records, slots;
+    uint64_t tag; // of this table in stamps; a multiple of RECORDS
     _Atomic uint32_t next_slot;
     _Atomic uint32_t reaping;
 };
@@ -203,6 +205,9 @@ make_table(void)
         zsys1(SYS_close, fd);
         return err;
     }
+    if (zsys3(SYS_getrandom, &table->tag, sizeof table->tag, 0) != (long)sizeof table->tag)
+        table->tag = (uint64_t)zsys0(SYS_getpid) << 32;
+    table->tag = table->tag % STAMP_MAX & ~(uint64_t)(RECORDS - 1);
     table->records = RECORDS;
     table->slots = SLOTS;
     table->magic = MAGIC;
@@ -212,8 +217,8 @@ make_table(void)
     return 0;
 }
 
-static int
-table_up(void)
+int
+route_table_make(void)
 {
     struct route_guard g;
     int none, err = 0;
@@ -245,7 +250,7 @@ mark(struct slot *s, uint32_t i, bool on)
 struct route_rec *
 route_rec_new(uint32_t *index)
 {
-    if (table_up() < 0)
+    if (route_table_make() < 0)
         return NULL;
     for (int tries = 0; tries < 2; tries++) {
         uint32_t from = atomic_load_explicit(&next_rec, memory_order_relaxed);
@@ -261,6 +266,7 @@ route_rec_new(uint32_t *index)
             mark(mine, i, true);
             atomic_store(&r->lock, 0);
             atomic_store(&r->offset, 0);
+            atomic_store(&r->flying, 0);
             atomic_store(&r->flocked, false);
             *index = i;
             return r;
@@ -292,6 +298,46 @@ route_rec_leave(uint32_t index)
     if (atomic_load_explicit(&next_rec, memory_order_relaxed) >
         index) // low numbers again: memory that is warm
         atomic_store_explicit(&next_rec, index, memory_order_relaxed);
+}
+
+void
+route_rec_stamp(int token, uint32_t index)
+{
+    zsys3(SYS_lseek, token, table->tag | index, SEEK_SET);
+}
+
+bool
+route_rec_stamped(int token, uint32_t *index)
+{
+    long flags = zsys3(SYS_fcntl, token, F_GETFL, 0), at;
+
+    if (!table || flags < 0 || (flags & O_ACCMODE) != O_ACCMODE)
+        return false;
+    at = zsys3(SYS_lseek, token, 0, SEEK_CUR);
+    if (at < 0 || ((uint64_t)at & ~(uint64_t)(RECORDS - 1)) != table->tag)
+        return false;
+    *index = (uint32_t)at & (RECORDS - 1);
+    return atomic_load(&records[*index].procs) > 0;
+}
+
+void
+route_rec_send(uint32_t index)
+{
+    atomic_fetch_add(&records[index].procs, 1);
+    atomic_fetch_add(&records[index].flying, 1);
+}
+
+// What is received twice (MSG_PEEK) was sent once.
+void
+route_rec_received(uint32_t index)
+{
+    uint32_t n = atomic_load(&records[index].flying);
+
+    while (n > 0)
+        if (atomic_compare_exchange_weak(&records[index].flying, &n, n - 1)) {
+            rec_unref(index);
+            return;
+        }
 }
 
 bool
@@ -432,6 +478,12 @@ route_table_fork_prepare(void)
         for (; bits; bits &= bits - 1)
             atomic_fetch_add(&records[w * 64 + (uint32_t)__builtin_ctzll(bits)].procs, 1);
     }
+}
+
+void
+route_table_fork_parent(void)
+{
+    child = NULL; // its own now
 }
 
 void

@@ -357,11 +357,8 @@ truncate_checked(struct op *op, const struct meta_cred *c, uint64_t ino, uint64_
     }
     n->a.size = size;
     n->a.mtime = n->a.ctime = op_now();
-    if (c && c->uid) {
-        n->a.mode &= ~(uint32_t)S_ISUID;
-        if (n->a.mode & S_IXGRP)
-            n->a.mode &= ~(uint32_t)S_ISGID;
-    }
+    if (c && c->uid)
+        perm_drop_suid(c, n);
     if ((r = op_charge(op, n->a.uid, n->a.quota, (int64_t)(n->a.space - before), 0)) < 0)
         return r;
     return op_put_node(op, n);

@@ -130,14 +130,6 @@ meta_access(struct meta *m, const struct meta_cred *cred, uint64_t ino, int mask
     return op_abort(op, r);
 }
 
-static void
-drop_suid(struct node *n)
-{
-    n->a.mode &= ~(uint32_t)S_ISUID;
-    if (n->a.mode & S_IXGRP)
-        n->a.mode &= ~(uint32_t)S_ISGID;
-}
-
 // chown, as Linux has it: set-user-ID goes whoever asks, also where nothing else changes.
 static int
 set_owner(struct op *op, const struct meta_cred *c, struct node *n, unsigned set, const struct meta_attr *in)
@@ -151,6 +143,9 @@ set_owner(struct op *op, const struct meta_cred *c, struct node *n, unsigned set
         if (set & META_SET_GID && (!owner || (in->gid != n->a.gid && !cred_in_group(c, in->gid))))
             return -EPERM;
     }
+    // By the group that it has had, which the caller may be in.
+    if (!node_is(n, S_IFDIR) && !(set & META_SET_MODE))
+        perm_drop_suid(c, n);
     if (set & META_SET_UID && in->uid != n->a.uid) {
         if ((r = op_charge(op, n->a.uid, n->a.quota, -(int64_t)n->a.space, -1)) < 0)
             return r;
@@ -160,8 +155,6 @@ set_owner(struct op *op, const struct meta_cred *c, struct node *n, unsigned set
     }
     if (set & META_SET_GID)
         n->a.gid = in->gid;
-    if (!node_is(n, S_IFDIR) && !(set & META_SET_MODE))
-        drop_suid(n);
     return 0;
 }
 
@@ -239,7 +232,7 @@ setattr(struct op *op, const struct meta_cred *c, struct node *n, unsigned set, 
         return r;
     if (set & META_SET_KILL_SUID && !node_is(n, S_IFDIR)) {
         if (!keeps_suid(c))
-            drop_suid(n);
+            perm_drop_suid(c, n);
         if (n->a.flags & META_F_CAPS) {
             r = xattr_del(op, n->a.ino, "security.capability");
             if (r < 0 && r != -ENODATA)

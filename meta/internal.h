@@ -175,6 +175,7 @@ int64_t op_now(void);
 // ---- perm.c
 bool cred_root(const struct meta_cred *c);
 bool cred_in_group(const struct meta_cred *c, gid_t gid);
+void perm_drop_suid(const struct meta_cred *c, struct node *n);
 // 0, -EACCES; -EAGAIN: an ACL must be read (op NULL).
 int perm_check(struct op *op, const struct meta_cred *c, const struct node *n, int mask);
 int perm_dir_write(struct op *op, const struct meta_cred *c, const struct node *dir);

@@ -163,6 +163,16 @@ cred_root(const struct meta_cred *c)
     return !c || c->uid == 0 || c->checked;
 }
 
+// What a change by `c` takes away: the right to run as the owner, and as the group. Without group execute
+// S_ISGID is no such right, and stays where `c` is in the group (setattr_should_drop_sgid() of Linux).
+void
+perm_drop_suid(const struct meta_cred *c, struct node *n)
+{
+    n->a.mode &= ~(uint32_t)S_ISUID;
+    if (n->a.mode & S_IXGRP || (c && c->uid != 0 && !cred_in_group(c, n->a.gid)))
+        n->a.mode &= ~(uint32_t)S_ISGID;
+}
+
 bool
 cred_in_group(const struct meta_cred *c, gid_t gid)
 {

@@ -105,6 +105,13 @@ shared_open(const char *dir, struct shared_map *map, bool *fresh)
     map->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (map->fd < 0)
         return -errno;
+    // For the users of the database, whatever the umask is.
+    if (snprintf(path, sizeof(path), "%s/meta.db", dir) < (int)sizeof(path) && stat(path, &sb) == 0) {
+        mode_t mode = sb.st_mode & 0777;
+
+        if (fstat(map->fd, &sb) == 0 && (sb.st_mode & 0777) != mode && sb.st_uid == geteuid())
+            (void)fchmod(map->fd, mode);
+    }
     // One at a time looks whether it must be made; flock is by open description, so that no other
     // descriptor's close in this process can drop it.
     while (flock(map->fd, LOCK_EX) < 0)

@@ -46,10 +46,12 @@ xattr_del(struct op *op, uint64_t ino, const char *name)
     return r < 0 ? r : db_run(op->m->db, SQL_XATTR_DEL, "ib", ino, name, strlen(name));
 }
 
-// May `c` touch this attribute of `n`? -EOPNOTSUPP: no such namespace.
+// May `c` touch this attribute of `n`? -EOPNOTSUPP: no such namespace; -EINVAL: no name in it.
 static int
 allowed(struct op *op, const struct meta_cred *c, const struct node *n, const char *name, bool write)
 {
+    static const char *const spaces[] = {"user.", "trusted.", "security."};
+
     if (write && n->a.flags & META_F_SNAPSHOT)
         return -EROFS;
     if (strcmp(name, ACL_ACCESS) == 0 || strcmp(name, ACL_DEFAULT) == 0) {
@@ -57,16 +59,19 @@ allowed(struct op *op, const struct meta_cred *c, const struct node *n, const ch
             return -EOPNOTSUPP;
         return write && !cred_root(c) && c->uid != n->a.uid ? -EPERM : 0;
     }
-    if (strncmp(name, "user.", 5) == 0 && name[5]) {
+    for (size_t i = 0; i < sizeof(spaces) / sizeof(spaces[0]); i++)
+        if (strcmp(name, spaces[i]) == 0)
+            return -EINVAL;
+    if (strncmp(name, "user.", 5) == 0) {
         if (!node_is(n, S_IFREG) && !node_is(n, S_IFDIR))
             return write ? -EPERM : -ENODATA;
         if (write && node_is(n, S_IFDIR) && n->a.mode & S_ISVTX && !cred_root(c) && c->uid != n->a.uid)
             return -EPERM;
         return perm_check(op, c, n, write ? W_OK : R_OK);
     }
-    if (strncmp(name, "trusted.", 8) == 0 && name[8])
+    if (strncmp(name, "trusted.", 8) == 0)
         return cred_root(c) ? 0 : write ? -EPERM : -ENODATA;
-    if (strncmp(name, "security.", 9) == 0 && name[9])
+    if (strncmp(name, "security.", 9) == 0)
         return write && !cred_root(c) ? -EPERM : 0;
     return -EOPNOTSUPP;
 }
@@ -109,9 +114,9 @@ set(struct op *op, const struct meta_cred *c, struct node *n, const char *name, 
         r = xattr_get(op, n->a.ino, name, NULL, 0);
         if (r < 0 && r != -ENODATA)
             return r;
-        if (flags == XATTR_CREATE && r >= 0)
+        if (flags & XATTR_CREATE && r >= 0)
             return -EEXIST;
-        if (flags == XATTR_REPLACE && r < 0)
+        if (flags & XATTR_REPLACE && r < 0)
             return -ENODATA;
     }
     r = strncmp(name, "system.", 7) == 0 ? set_acl(c, n, name, value, size) : 1;
@@ -148,7 +153,7 @@ meta_setxattr(struct meta *m, const struct meta_cred *cred, uint64_t ino, const 
 
     if (r < 0)
         return r;
-    if (flags & ~(XATTR_CREATE | XATTR_REPLACE) || flags == (XATTR_CREATE | XATTR_REPLACE))
+    if (flags & ~(XATTR_CREATE | XATTR_REPLACE))
         return -EINVAL;
     if (size > META_XATTR_MAX)
         return -E2BIG;
@@ -169,7 +174,9 @@ meta_removexattr(struct meta *m, const struct meta_cred *cred, uint64_t ino, con
     if (r < 0 || (r = op_begin(m, OP_DIRECT, &op)) < 0)
         return r;
     if ((r = op_node(op, ino, &n)) == 0 && (r = allowed(op, cred, &n, name, true)) == 0 &&
-        (r = xattr_del(op, ino, name)) == 0) {
+        (r = xattr_del(op, ino, name)) == -ENODATA && strncmp(name, "system.", 7) == 0)
+        return op_abort(op, 0); // a list of permissions that is not there is gone, as for Linux
+    if (r == 0) {
         if (strcmp(name, ACL_ACCESS) == 0)
             n.a.flags &= ~(uint32_t)META_F_ACL;
         else if (strcmp(name, ACL_DEFAULT) == 0)

@@ -16,6 +16,7 @@ include tests/adversarial/local.mk
 include tests/cli/local.mk
 include tests/bench/local.mk
 include tests/conform/local.mk
+include tests/fs/mount.mk
 include tests/fs/client.mk
 include tests/oracle/local.mk
 include tests/programs/local.mk

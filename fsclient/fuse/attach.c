@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -120,12 +121,13 @@ attach_detach(const char *dir, bool lazy)
     return umount2(dir, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0 ? 0 : -errno;
 }
 
+// Attributes of the root the kernel may still have; how full it is, it must ask.
 static bool
 is_dead(const char *dir)
 {
-    struct stat st;
+    struct statvfs st;
 
-    return stat(dir, &st) != 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+    return statvfs(dir, &st) != 0 && (errno == ENOTCONN || errno == ECONNABORTED);
 }
 
 // ---- before a mount ----

@@ -68,7 +68,8 @@ static const char help[] =
     "                               are told to it in any case\n"
     "  negative_timeout=SECONDS     and how long that a name is not there (60)\n"
     "  max_threads=N                requests that are served at once (10)\n"
-    "  noclone_fd                   one queue of requests for all threads\n"
+    "  clone_fd                     a channel to the kernel for each thread; slower where there are few "
+    "processors\n"
     "  writeback                    the kernel gathers writes; only where no other process writes to the "
     "volume\n\n"
     "Permissions are always checked, by the kernel, ACLs among them.\n"
@@ -223,8 +224,8 @@ in_background(struct mount *m)
 int
 main(int argc, char **argv)
 {
-    static struct mount m = {
-        .ready_fd = -1, .opt = {.timeout = 60, .negative_timeout = 60, .max_threads = 10, .clone_fd = true}};
+    static struct mount m = {.ready_fd = -1,
+                             .opt = {.timeout = 60, .negative_timeout = 60, .max_threads = 10}};
     struct rlimit files;
     int code;
 

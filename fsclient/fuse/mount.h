@@ -179,7 +179,7 @@ void do_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 void do_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fuse_file_info *fi,
               unsigned flags, const void *in, size_t in_size, size_t out_size);
 // Drops set-user-ID and set-group-ID where the kernel asks for it with this request.
-void kill_suid(struct mount *m, fuse_ino_t ino);
+void kill_suid(fuse_req_t req, fuse_ino_t ino);
 // op_file.c
 void do_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void do_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi);

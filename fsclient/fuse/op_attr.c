@@ -31,25 +31,41 @@ do_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     reply_attr(req, fsc_ino_getattr(mount_of(req)->fs, ino, &attr), &attr);
 }
 
-// Set-user-ID goes, and set-group-ID where the group may execute (else it meant mandatory locking).
-static mode_t
-without_suid(mode_t mode)
+// Is the program that asks in this group, or root? The request has one of its groups; the others are in
+// /proc.
+static bool
+in_group(fuse_req_t req, gid_t gid)
 {
-    mode &= ~(mode_t)S_ISUID;
-    return mode & S_IXGRP ? mode & ~(mode_t)S_ISGID : mode;
+    gid_t groups[256];
+    int n;
+
+    if (fuse_req_ctx(req)->uid == 0 || fuse_req_ctx(req)->gid == gid)
+        return true;
+    n = fuse_req_getgroups(req, 256, groups);
+    for (int i = 0; i < n && i < 256; i++)
+        if (groups[i] == gid)
+            return true;
+    return false;
 }
 
+// Set-user-ID goes, and set-group-ID where the group may execute, or where it is none of the program's groups
+// (setattr_should_drop_sgid in the kernel).
 void
-kill_suid(struct mount *m, fuse_ino_t ino)
+kill_suid(fuse_req_t req, fuse_ino_t ino)
 {
+    struct fsc *fs = mount_of(req)->fs;
     struct fsc_attr attr;
+    mode_t mode;
 
-    if (!wire_extra.kill || fsc_ino_getattr(m->fs, ino, &attr) != 0)
+    if (!wire_extra.kill || fsc_ino_getattr(fs, ino, &attr) != 0 || !(attr.mode & (S_ISUID | S_ISGID)))
         return;
-    if (without_suid(attr.mode) == attr.mode)
+    mode = attr.mode & ~(mode_t)S_ISUID;
+    if (mode & S_ISGID && (mode & S_IXGRP || !in_group(req, attr.gid)))
+        mode &= ~(mode_t)S_ISGID;
+    if (mode == attr.mode)
         return;
-    attr.mode = without_suid(attr.mode);
-    fsc_ino_setattr(m->fs, FSC_ENGINE, ino, FSC_SET_MODE, &attr, &attr);
+    attr.mode = mode;
+    fsc_ino_setattr(fs, FSC_ENGINE, ino, FSC_SET_MODE, &attr, &attr);
 }
 
 static int
@@ -101,13 +117,13 @@ do_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int set, struct fuse
         want &= ~(unsigned)FSC_SET_MTIME;
     m->dirty = true;
     if (set & FUSE_SET_ATTR_SIZE) {
-        kill_suid(m, ino);
+        kill_suid(req, ino);
         err = set_size(m, ino, st->st_size, fi, &now);
     }
     if (!err && (want || !(set & FUSE_SET_ATTR_SIZE))) {
         // The kernel has changed set-user-ID already where it sends a mode.
         if (wire_extra.kill && !(want & FSC_SET_MODE))
-            kill_suid(m, ino);
+            kill_suid(req, ino);
         err = fsc_ino_setattr(m->fs, FSC_ENGINE, ino, want, &attr, &now);
     }
     reply_attr(req, err, &now);
@@ -186,8 +202,13 @@ do_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 void
 do_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
+    int err = fsc_ino_removexattr(mount_of(req)->fs, FSC_ENGINE, ino, name);
+
     mount_of(req)->dirty = true;
-    reply_err(req, fsc_ino_removexattr(mount_of(req)->fs, FSC_ENGINE, ino, name));
+    // That there was no ACL is no error.
+    if (err == -ENODATA && strncmp(name, "system.posix_acl_", 17) == 0)
+        err = 0;
+    reply_err(req, err);
 }
 
 // Of the usual ioctls of files the flags of chattr(1): those of a snapshot are immutable, all others have

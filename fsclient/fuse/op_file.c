@@ -52,7 +52,7 @@ do_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
     if (!err && fi->flags & O_TRUNC) {
         m->dirty = true;
-        kill_suid(m, ino);
+        kill_suid(req, ino);
     }
     if (!err)
         err = fsc_ino_open(m->fs, FSC_ENGINE, ino, volume_flags(m, fi->flags), &file);
@@ -218,7 +218,7 @@ do_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off
     ssize_t n;
 
     m->dirty = true;
-    kill_suid(m, ino);
+    kill_suid(req, ino);
     n = fsc_pwritev(FILE_OF(fi), &iov, 1, (uint64_t)off, append ? RWF_APPEND : 0, &end);
     if (n < 0) {
         reply_err(req, (int)n);
@@ -241,7 +241,7 @@ void
 do_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t length, struct fuse_file_info *fi)
 {
     mount_of(req)->dirty = true;
-    kill_suid(mount_of(req), ino);
+    kill_suid(req, ino);
     reply_err(req, fsc_fallocate(FILE_OF(fi), mode, (uint64_t)off, (uint64_t)length));
 }
 
@@ -310,7 +310,7 @@ do_copy(fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info *fi, fu
         reply_err(req, (int)n);
         return;
     }
-    kill_suid(m, ino_to);
+    kill_suid(req, ino_to);
     whole = cloneable(m, attr.size, (uint64_t)off, (uint64_t)off_to, len);
     n = -EINVAL;
     if (whole) {

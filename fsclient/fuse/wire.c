@@ -5,7 +5,7 @@
 // - FUSE_HANDLE_KILLPRIV_V2: that set-user-ID goes with a write is left to us, and said in the requests that
 // it
 //   concerns. Without it the kernel asks for an extended attribute (security.capability) before each write.
-// - FUSE_TMPFILE: open(2)'s O_TMPFILE.
+// - FUSE_TMPFILE: open(2)'s O_TMPFILE. FUSE_STATX (Linux 6.6): the time of birth.
 // - FUSE_NOTIFY_INC_EPOCH (Linux 6.16): all names that the kernel has are to be looked up again.
 //
 // A libfuse that knows them does no harm: the flag is set twice, the opcode never gets to it.
@@ -14,6 +14,8 @@
 #include <linux/fuse.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -21,6 +23,29 @@
 
 #define NOTIFY_INC_EPOCH 8 // of protocol 7.44
 #define INC_EPOCH_MINOR 44
+
+// Of protocol 7.39.
+#define OPCODE_STATX 52
+struct time_out {
+    int64_t sec;
+    uint32_t nsec;
+    int32_t unused;
+};
+struct statx_out {
+    uint64_t valid;
+    uint32_t valid_nsec, flags;
+    uint64_t spare[2];
+    // struct fuse_statx
+    uint32_t mask, blksize;
+    uint64_t attributes;
+    uint32_t nlink, uid, gid;
+    uint16_t mode, spare0;
+    uint64_t ino, size, blocks, attributes_mask;
+    struct time_out atime, btime, ctime, mtime;
+    uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+    uint64_t spare2[14];
+};
+_Static_assert(sizeof(struct statx_out) == 32 + 256, "as the kernel has it");
 
 _Thread_local struct wire_extra wire_extra;
 
@@ -153,6 +178,47 @@ do_tmpfile(struct mount *m, int fd, const struct fuse_in_header *h, const char *
         close_tmpfile(m, e.ino, out.open.fh);
 }
 
+static struct time_out
+time_of(int64_t ns)
+{
+    int64_t sec = ns / 1000000000 - (ns % 1000000000 < 0);
+
+    return (struct time_out){.sec = sec, .nsec = (uint32_t)(ns - sec * 1000000000)};
+}
+
+static void
+do_statx(struct mount *m, int fd, const struct fuse_in_header *h)
+{
+    struct statx_out out = {0};
+    struct fsc_attr a;
+    struct stat st;
+    bool sent;
+    int err = fsc_ino_getattr(m->fs, h->nodeid, &a);
+
+    if (!err) {
+        fsc_attr_stat(m->fs, &a, &st);
+        timeout(m->opt.timeout, &out.valid, &out.valid_nsec);
+        out.mask = STATX_BASIC_STATS | STATX_BTIME;
+        out.blksize = (uint32_t)st.st_blksize;
+        out.attributes_mask = STATX_ATTR_IMMUTABLE;
+        out.attributes = a.flags & FSC_ATTR_SNAPSHOT ? STATX_ATTR_IMMUTABLE : 0;
+        out.nlink = a.nlink;
+        out.uid = a.uid;
+        out.gid = a.gid;
+        out.mode = (uint16_t)a.mode;
+        out.ino = a.ino;
+        out.size = a.size;
+        out.blocks = (uint64_t)st.st_blocks;
+        out.atime = time_of(a.atime);
+        out.btime = time_of(a.btime);
+        out.ctime = time_of(a.ctime);
+        out.mtime = time_of(a.mtime);
+        out.rdev_major = major(a.rdev);
+        out.rdev_minor = minor(a.rdev);
+    }
+    answer(fd, h->unique, err, &out, sizeof out, &sent);
+}
+
 // The next request that is libfuse's.
 static ssize_t
 io_read(int fd, void *buf, size_t len, void *userdata)
@@ -170,11 +236,14 @@ io_read(int fd, void *buf, size_t len, void *userdata)
         wire_extra.kill = init_killpriv ? note_kill(&h, buf, (size_t)n) : 0;
         if (h.opcode == FUSE_INIT && !init_unique)
             note_init(userdata, &h, buf, (size_t)n);
-        if (h.opcode != FUSE_TMPFILE)
+        if (h.opcode != FUSE_TMPFILE && h.opcode != OPCODE_STATX)
             return n;
         // At the end libfuse cancels its threads, but they shall be waiting then, not working.
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
-        do_tmpfile(userdata, fd, &h, buf, (size_t)n);
+        if (h.opcode == FUSE_TMPFILE)
+            do_tmpfile(userdata, fd, &h, buf, (size_t)n);
+        else
+            do_statx(userdata, fd, &h);
         pthread_setcancelstate(old, NULL);
     }
 }

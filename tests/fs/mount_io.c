@@ -606,6 +606,22 @@ locks_rules(void)
     WANT(unlink("l") == 0);
 }
 
+// One of several that append lines to a file, each line in one write.
+static int
+append_lines(const char *path, int n)
+{
+    char line[32];
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT, 0644);
+
+    for (int i = 0; i < n; i++) {
+        int len = snprintf(line, sizeof line, "%d %d\n", getpid(), i);
+
+        if (fd < 0 || write(fd, line, (size_t)len) != len)
+            return 1;
+    }
+    return close(fd) != 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -629,6 +645,8 @@ main(int argc, char **argv)
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : (uint64_t)time(NULL);
     int total = 0;
 
+    if (argc == 4 && strcmp(argv[1], "--append") == 0)
+        return append_lines(argv[2], atoi(argv[3]));
     if (argc < 2 || chdir(argv[1]) != 0) {
         perror("mount_io DIR [SEED]");
         return 2;

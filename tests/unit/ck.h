@@ -24,9 +24,11 @@ void ck_deaf(void); // forget it
 // A fresh directory (in TMPDIR) with a store of this chunk size in it; removed by ck_remove.
 void ck_make(uint64_t chunk_size);
 void ck_remove(void);
-struct chunk_store *ck_open(unsigned flags,
-                            const struct chunk_open_options *opt); // with ck_heard as its hook
-void ck_path(char path[PATH_MAX], uint64_t id, bool sums);         // of a chunk's data or sum file
+// With ck_heard as its hook; and, unless opt says otherwise, with ck_lazy.
+struct chunk_store *ck_open(unsigned flags, const struct chunk_open_options *opt);
+// The system's calls, but that nothing is flushed: what a killed process leaves does not depend on it.
+extern struct chunk_io ck_lazy;
+void ck_path(char path[PATH_MAX], uint64_t id, bool sums); // of a chunk's data or sum file
 void ck_flip(const char *path, uint64_t byte, unsigned bit);
 // len bytes that differ from place to place and from generation to generation.
 void ck_fill(unsigned char *buf, size_t len, uint64_t id, uint64_t off, unsigned generation);

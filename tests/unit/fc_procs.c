@@ -237,7 +237,7 @@ wait_shared(void)
     CHILD_CHECK(fsc_open(mine, &fc_root, "a", O_RDONLY, 0, &f) == 0);
     CHILD_CHECK(fsc_flock(f, LOCK_SH, 0) == 0);
     atomic_fetch_add(word, 1);
-    until(2);
+    until(2); // or the other would find it exclusive
     CHILD_CHECK(fsc_flock(f, LOCK_EX, -1) == 0);
     return 0;
 }
