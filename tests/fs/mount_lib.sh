@@ -28,11 +28,11 @@ unmount_all() {
 
 # servers [DIR]: the process ids of zio-mount for mounts below $TMP, or of the one on DIR.
 servers() {
-    local f args
-    for f in /proc/[0-9]*/exe; do
-        [ "$(readlink "$f" 2>/dev/null)" = "$top_builddir/fsclient/fuse/zio-mount" ] || continue
-        args=$(tr '\0' ' ' <"${f%exe}cmdline" 2>/dev/null) || continue
-        case "$args" in *" ${1:-$TMP}"[/\ ]*) f=${f%/exe}; echo "${f#/proc/}" ;; esac
+    local pid args
+    for pid in $(grep -slF "zio mount" /proc/[0-9]*/cmdline | cut -d / -f 3); do
+        [ "/proc/$pid/exe" -ef "$top_builddir/fsclient/fuse/zio-mount" ] || continue
+        args=$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) || continue
+        case "$args" in *" ${1:-$TMP}"[/\ ]*) echo "$pid" ;; esac
     done
 }
 
