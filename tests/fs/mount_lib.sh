@@ -23,7 +23,12 @@ unmount_all() {
     local m pid
     for m in $(mounts); do umount -l "$m" 2>/dev/null || fusermount3 -uqz "$m"; done
     for pid in $(servers); do kill -TERM "$pid" 2>/dev/null; done
-    for pid in $(servers); do wait_until 5 gone "$pid" || kill -KILL "$pid"; done
+    for pid in $(servers); do wait_until 5 ended "$pid" || kill -KILL "$pid"; done
+}
+
+# ended PID: the process is over, though its parent (init) may not have looked yet.
+ended() {
+    ! readlink "/proc/$1/exe" >/dev/null
 }
 
 # servers [DIR]: the process ids of zio-mount for mounts below $TMP, or of the one on DIR.
@@ -56,7 +61,7 @@ unmount() {
     local pid
     pid=$(servers "$TMP/$1")
     timeout 30 "$ZIO" umount "$TMP/$1" || return 1
-    [ -z "$pid" ] || wait_until 10 gone "$pid"
+    [ -z "$pid" ] || wait_until 10 ended "$pid"
 }
 
 mounted() {
