@@ -99,6 +99,7 @@ local_cred(const struct fsc_cred *cred, struct meta_cred *out)
     return out;
 }
 
+bool local_space(struct local *l, struct meta_chunk *c); // local_space.c
 void local_attr(const struct meta_attr *in, struct fsc_attr *out);
 
 // local.c: the chunk engine's way to the disk in volumes opened from now on; NULL: the system's. Tests put

@@ -82,6 +82,8 @@ test_fork(void **state)
     struct stat st;
     char buf[16];
 
+    if (!FC_FORKED_HANDLES)
+        skip();
     shared = fc_file(fs, "a", O_CREAT | O_RDWR);
     IS(fsc_pwrite(shared, "first", 5, 0), 5);
     IS(fc_wait(child(use_what_was_open)), 0);
@@ -129,6 +131,8 @@ test_fork_among_threads(void **state)
 {
     pthread_t t[2];
 
+    if (!FC_FORKED_HANDLES)
+        skip();
     atomic_store(&over, false);
     OK(pthread_create(&t[0], NULL, busy, "one"));
     OK(pthread_create(&t[1], NULL, busy, "two"));
