@@ -48,6 +48,8 @@ check random/native timeout 60 "$BUILT/map_random" "$NATIVE" 1 500
 for s in 1 2 "$seed"; do
     random "$s" 600
 done
+check threads/native timeout 60 "$BUILT/map_threads" "$NATIVE" "$seed"
+check threads timeout 100 "${routed[@]}" "$BUILT/map_threads" "$ROUTED" "$seed"
 sound random
 traces 64M
 finish
