@@ -356,7 +356,8 @@ meta_fork_release(struct meta *m)
     if (!m->forking)
         return;
     m->forking = false;
-    pthread_sigmask(SIG_SETMASK, &m->fork_mask, NULL);
+    pthread_mutex_unlock(&m->hold_lock);
+    pthread_sigmask(SIG_SETMASK, &m->fork_mask, NULL); // the shared lock stays the parent's
 }
 
 // The child of a fork goes on: SQLite's connection is as good as the parent's (its locks are not the

@@ -91,8 +91,7 @@ hard_who(void)
     NEED(chown("mine", U1, G1));
     NEED(mkdir("shut", 0755));
     NEED(mkdir("open", 0777));
-    AS(U1, G1)
-    {
+    AS (U1, G1) {
         T("no-write", EACCES, link("mine", "shut/new"));
         T("write", 0, link("mine", "open/new"));
         T("there-first", EEXIST, link("mine", "open/new"));
@@ -136,8 +135,8 @@ removal(void)
     NEED(fd2 = dup(fd));
     close(fd);
     EQ("open-file-dup", 2, pread(fd2, buf, sizeof buf, 0));
-    CHILD
-    EQ("open-file-child", 2, pread(fd2, buf, sizeof buf, 0));
+    CHILD ()
+        EQ("open-file-child", 2, pread(fd2, buf, sizeof buf, 0));
     T("no-name-to-link", ENOENT, linkat(fd2, "", AT_FDCWD, "again", AT_EMPTY_PATH));
     close(fd2);
     B("other-stays", has_text("f", "another"));
@@ -161,8 +160,7 @@ open_dir_removed(void)
     T("dot", 0, openat(fd, ".", O_RDONLY));
     close(fd);
     NEED(mkdir("d", 0755));
-    CHILD
-    {
+    CHILD () {
         char buf[PATH_MAX];
 
         NEED(chdir("d"));
@@ -206,8 +204,8 @@ symbolic(void)
     NEED(fd = open("s", O_PATH | O_NOFOLLOW));
     EQ("readlinkat-empty", 12, readlinkat(fd, "", buf, sizeof buf));
     close(fd);
-    AS(U1, G1)
-    T("no-write", EACCES, symlink("x", "n"));
+    AS (U1, G1)
+        T("no-write", EACCES, symlink("x", "n"));
     T("unlink", 0, unlink("s"));
 }
 
@@ -256,8 +254,8 @@ follows(void)
     NEED(mkdir("shut", 0700));
     NEED(symlink("../d/f", "shut/s"));
     NEED(symlink("shut/s", "via"));
-    AS(U1, G1)
-    T("no-search-on-the-way", EACCES, stat("via", &st));
+    AS (U1, G1)
+        T("no-search-on-the-way", EACCES, stat("via", &st));
     if (other_dir) {
         snprintf(name, sizeof name, "out-%d", (int)getpid() % 100000);
         snprintf(text, sizeof text, "%s/%s", other_dir, name);

@@ -101,12 +101,12 @@ who(void)
     NEED(put_file("f", 0464, ""));
     NEED(chown("f", U1, G1));
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        AS(U1, G2)
-        T(label_of("%s-owner", rows[i].name), rows[i].owner, utimensat(AT_FDCWD, "f", rows[i].ts, 0));
-        AS(U2, G1)
-        T(label_of("%s-writer", rows[i].name), rows[i].writer, utimensat(AT_FDCWD, "f", rows[i].ts, 0));
-        AS(U2, G2)
-        T(label_of("%s-reader", rows[i].name), rows[i].reader, utimensat(AT_FDCWD, "f", rows[i].ts, 0));
+        AS (U1, G2)
+            T(label_of("%s-owner", rows[i].name), rows[i].owner, utimensat(AT_FDCWD, "f", rows[i].ts, 0));
+        AS (U2, G1)
+            T(label_of("%s-writer", rows[i].name), rows[i].writer, utimensat(AT_FDCWD, "f", rows[i].ts, 0));
+        AS (U2, G2)
+            T(label_of("%s-reader", rows[i].name), rows[i].reader, utimensat(AT_FDCWD, "f", rows[i].ts, 0));
     }
 }
 
