@@ -3,6 +3,7 @@
 // (hooks_fs_fdlock.c) and numbers (hooks_fd.c).
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -164,12 +165,16 @@ futimes(int fd, const struct timeval tv[2])
 ZIO_EXPORT int
 fsync(int fd)
 {
+    if (unlikely(route_fd(fd)))
+        pthread_testcancel();
     ON_FILE(fd, real.fsync(fd), fsc.fsync(file));
 }
 
 ZIO_EXPORT int
 fdatasync(int fd)
 {
+    if (unlikely(route_fd(fd)))
+        pthread_testcancel();
     ON_FILE(fd, real.fdatasync(fd), fsc.fdatasync(file));
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -97,6 +98,12 @@ routed_fcntl(struct route_file *f, int fd, int cmd, long arg)
     }
 }
 
+static void
+put_file(void *f)
+{
+    route_file_put(f);
+}
+
 static int
 any_fcntl(int fd, int cmd, long arg)
 {
@@ -114,8 +121,9 @@ any_fcntl(int fd, int cmd, long arg)
     f = route_file_get(fd);
     if (likely(!f))
         return real.fcntl64(fd, cmd, arg);
+    pthread_cleanup_push(put_file, f); // a thread that waits for a lock may be cancelled
     r = routed_fcntl(f, fd, cmd, arg);
-    route_file_put(f);
+    pthread_cleanup_pop(1);
     return (int)route_result(r);
 }
 

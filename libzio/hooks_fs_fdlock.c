@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
@@ -100,6 +101,7 @@ wait_for(struct route_file *f, uint64_t owner, const struct fsc_lock *l)
     for (;;) {
         struct route_guard g;
 
+        pthread_testcancel();
         zio_block_signals(&mask);
         route_enter(&g);
         err = fsc.setlk(route_file_fsc(f), owner, l, SLICE_MS);
@@ -148,7 +150,7 @@ route_lock(struct route_file *f, int cmd, struct flock *l)
     struct route_guard g;
     struct fsc_lock r;
 
-    if (!l)
+    if (route_bad_address(l, sizeof *l))
         return -EFAULT;
     if (!route_file_fsc(f))
         return route_file_error(f);
@@ -280,6 +282,12 @@ routed_flock(struct route_file *f, int op)
     return errno == EACCES ? -EAGAIN : -errno;
 }
 
+static void
+put_file(void *f)
+{
+    route_file_put(f);
+}
+
 ZIO_EXPORT int
 flock(int fd, int op)
 {
@@ -288,7 +296,8 @@ flock(int fd, int op)
 
     if (likely(!route_fd(fd)) || !(f = route_file_peek(fd)))
         return real.flock(fd, op);
+    pthread_cleanup_push(put_file, f); // one that waits may be cancelled
     r = routed_flock(f, op);
-    route_file_put(f);
+    pthread_cleanup_pop(1);
     return (int)route_result(r);
 }

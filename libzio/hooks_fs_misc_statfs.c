@@ -51,8 +51,11 @@ static long
 statfs_in(struct route_target *t, void *arg)
 {
     struct statvfs v;
-    int r = !*t->path && !t->self ? -ENOENT : fsc.statvfs(t->vol->fs, &t->at, t->path, &v);
+    long r;
 
+    if (fs_fault(t, 0, ((struct statfs_args *)arg)->fs, &r))
+        return r;
+    r = !*t->path && !t->self ? -ENOENT : fsc.statvfs(t->vol->fs, &t->at, t->path, &v);
     if (r == 0)
         as_statfs(&v, ((struct statfs_args *)arg)->fs);
     return r;

@@ -67,6 +67,7 @@ clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
     fork_parent();
     return r;
 }
+ZIO_ALIAS(__clone, clone);
 
 ZIO_EXPORT void
 _exit(int code)

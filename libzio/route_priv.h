@@ -137,8 +137,9 @@ ssize_t route_write(int fd, const void *buf, size_t n);
 ssize_t route_writev(int fd, const struct iovec *iov, int n);
 ssize_t route_pwrite(int fd, const void *buf, size_t n, off_t off);
 ssize_t route_pwritev(int fd, const struct iovec *iov, int n, off_t off, int flags);
-uint64_t route_fsize_limit(void); // RLIMIT_FSIZE
-void route_fsize_changed(void);   // it may be another now
+bool route_bad_address(const void *p, size_t n); // surely none of the program's
+uint64_t route_fsize_limit(void);                // RLIMIT_FSIZE
+void route_fsize_changed(void);                  // it may be another now
 long route_openat2(int dirfd, const char *path, const void *how, size_t size);
 off_t route_lseek(int fd, off_t off, int whence);
 

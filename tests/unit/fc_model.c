@@ -519,7 +519,8 @@ test_model(void **state)
     for (int p = 0; p < PROCESSES; p++) {
         pid[p] = fork();
         if (pid[p] == 0) {
-            struct fsc *mine = p ? fc_open(0) : fs; // one goes on with what it was forked with
+            struct fsc *mine =
+                p || !FC_FORKED_HANDLES ? fc_open(0) : fs; // one goes on with what it was forked with
 
             run_threads(mine, p * THREADS, THREADS);
             fsc_close_volume(mine);
