@@ -176,6 +176,17 @@ struct chunk_store {
     atomic_bool no_reflink; // the file system can't
 };
 
+// The thread sanitizer knows no fences, and takes them for a fault of the program.
+#ifdef __SANITIZE_THREAD__
+#define FENCE(order)                                                                                         \
+    do {                                                                                                     \
+        atomic_int fence_ = 0;                                                                               \
+        atomic_fetch_add(&fence_, 1);                                                                        \
+    } while (0)
+#else
+#define FENCE(order) atomic_thread_fence(order)
+#endif
+
 // io.c: as the system calls, but -errno, and gone on after EINTR.
 extern const struct chunk_io io_system;
 ssize_t io_pread_full(struct chunk_store *s, int fd, void *buf, size_t len,

@@ -35,7 +35,7 @@ block_judge(struct chunk_store *s, struct chunk_file *cf, uint32_t block, uint64
         return BLOCK_RIGHT;
     }
     // Pairs with the writer's exchange of the entry, which comes before its write.
-    atomic_thread_fence(memory_order_seq_cst);
+    FENCE(memory_order_seq_cst);
     if (!file_current(cf) || entry_load(s, cf, block) != entry)
         return BLOCK_CHANGED;
     if (intact || !sum_mend(entry, sum_block(data, n), sum_all_zeros(data, n), &mended))
@@ -178,7 +178,7 @@ read_pinned(struct chunk_store *s, struct chunk_file *cf, unsigned char *buf, si
     }
     // The name may have come to mean another file meanwhile, and this one have been written to by its other
     // owner.
-    atomic_thread_fence(memory_order_acquire);
+    FENCE(memory_order_acquire);
     return file_current(cf) ? (ssize_t)done : -ESTALE;
 }
 

@@ -92,13 +92,13 @@ my_openat(void *arg, int dirfd, const char *name, int flags, mode_t mode)
 static int
 my_fdatasync(void *arg, int fd)
 {
-    return hit(F_SYNC) ? -1 : fdatasync(fd);
+    return hit(F_SYNC) ? -1 : 0;
 }
 
 static int
 my_fsync(void *arg, int fd)
 {
-    return hit(F_DIRSYNC) ? -1 : fsync(fd);
+    return hit(F_DIRSYNC) ? -1 : 0;
 }
 
 static int
