@@ -3,6 +3,7 @@
 // from then on reading it is a pread. An entry changes before the block's content does, so an unchanged entry
 // means that the sum is that of the content.
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "chunk/impl.h"
@@ -17,6 +18,34 @@ static enum plan
 plan_block(struct chunk_file *cf, uint32_t block, uint64_t entry)
 {
     return block_known(cf, block, entry) || cf->foreign || !entry_tells(cf, entry) ? PLAN_PLAIN : PLAN_VERIFY;
+}
+
+void
+block_learn(struct chunk_file *cf, uint32_t block, uint64_t entry)
+{
+    _Atomic uint64_t *many, *none = NULL;
+    uint32_t learnt;
+
+    if (block < SLOT_ENTRIES) {
+        atomic_store_explicit(&cf->few[block], ~entry, memory_order_relaxed);
+        return;
+    }
+    if (cf->nblocks <= SLOT_ENTRIES) // it is being closed
+        return;
+    many = atomic_load_explicit(&cf->many, memory_order_acquire);
+    if (!many) {
+        // Without memory it is verified again the next time.
+        if ((many = calloc(cf->nblocks - SLOT_ENTRIES, sizeof *many)) == NULL)
+            return;
+        if (!atomic_compare_exchange_strong(&cf->many, &none, many)) {
+            free((void *)many);
+            many = none;
+        }
+    }
+    learnt = atomic_load_explicit(&cf->learnt, memory_order_relaxed);
+    while (block >= learnt && !atomic_compare_exchange_weak(&cf->learnt, &learnt, block + 1))
+        ;
+    atomic_store_explicit(&many[block - SLOT_ENTRIES], ~entry, memory_order_relaxed);
 }
 
 enum verdict
