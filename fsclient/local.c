@@ -156,6 +156,21 @@ local_format(const char *dir, const struct fsc_format *fmt, const struct fsc_opt
 
 // ---- opened ----
 
+// The rule of this machine's own file systems holds for the volume, too.
+static bool
+links_protected(void)
+{
+    int fd = open("/proc/sys/fs/protected_hardlinks", O_RDONLY | O_CLOEXEC);
+    char c = '0';
+
+    if (fd >= 0) {
+        if (read(fd, &c, 1) != 1)
+            c = '0';
+        close(fd);
+    }
+    return c == '1';
+}
+
 static int
 open_engines(struct local *l)
 {
@@ -169,9 +184,10 @@ open_engines(struct local *l)
     int err = sub(l, "meta", path);
 
     if (!err)
-        err =
-            meta_open(path, (flags & FSC_RDONLY ? META_RDONLY : 0) | (flags & FSC_NOATIME ? META_NOATIME : 0),
-                      &mo, &l->m);
+        err = meta_open(path,
+                        (flags & FSC_RDONLY ? META_RDONLY : 0) | (flags & FSC_NOATIME ? META_NOATIME : 0) |
+                            (links_protected() ? META_PROTECT_LINKS : 0),
+                        &mo, &l->m);
     if (!err)
         err = sub(l, "chunks", path);
     if (!err)
