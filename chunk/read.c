@@ -214,11 +214,10 @@ read_pinned(struct chunk_store *s, struct chunk_file *cf, unsigned char *buf, si
 static int
 verify_pinned(struct chunk_store *s, struct chunk_file *cf, uint32_t first, uint32_t last)
 {
-    uint32_t backed = slot_backed(s, cf->slot);
     void *scratch = NULL;
     ssize_t n = 0;
 
-    for (uint32_t b = first; b <= last && b < backed && n >= 0; b++) {
+    for (uint32_t b = first; b <= last && n >= 0; b++) {
         if (plan_block(cf, b, entry_load(s, cf, b)) == PLAN_PLAIN)
             continue;
         if (!scratch && (scratch = store_scratch(s)) == NULL)

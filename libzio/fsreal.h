@@ -5,6 +5,7 @@
 #ifndef ZIO_FSREAL_H
 #define ZIO_FSREAL_H
 
+#include <aio.h>
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include <ftw.h>
 #include <glob.h>
 #include <mntent.h>
+#include <pty.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -29,6 +31,7 @@
 #include <sys/time.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+#include <utmp.h>
 #include <wchar.h>
 
 // Not in any header.
@@ -107,6 +110,13 @@ int __isoc99_vfwscanf(FILE *, const wchar_t *, va_list);
     X(__vfwprintf_chk)                                                                                       \
     X(vfwscanf)                                                                                              \
     X(__isoc99_vfwscanf)                                                                                     \
+    X(aio_read)                                                                                              \
+    X(aio_write)                                                                                             \
+    X(aio_fsync)                                                                                             \
+    X(aio_cancel)                                                                                            \
+    X(lio_listio)                                                                                            \
+    X(login_tty)                                                                                             \
+    X(forkpty)                                                                                               \
     X(opendir)                                                                                               \
     X(scandir)                                                                                               \
     X(scandirat)                                                                                             \

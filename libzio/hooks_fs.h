@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 #include "libzio/fsreal.h"
-#include "libzio/route.h"
+#include "libzio/route_priv.h"
 #include "libzio/zio.h"
 
 // Another name for the same function: stat64 is stat on 64-bit machines, but headers give it other types.
@@ -39,6 +39,22 @@ fs_flags(int at_flags)
 {
     return (at_flags & AT_SYMLINK_NOFOLLOW ? ROUTE_NOFOLLOW : 0) |
            (at_flags & AT_EMPTY_PATH ? ROUTE_EMPTY : 0);
+}
+
+// A pointer that is surely none of the program's: the kernel would say EFAULT, after it has looked the path
+// up. *r is the result of a look at the target.
+static inline bool
+fs_fault(struct route_target *t, int at_flags, const void *p, long *r)
+{
+    struct fsc_attr attr;
+
+    if (__builtin_expect(!route_bad_address(p, 1), 1))
+        return false;
+    *r = fsc.getattr(t->vol->fs, &t->at, t->path,
+                     fs_at_flags(t, at_flags) & (AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH), &attr);
+    if (*r >= 0)
+        *r = -EFAULT;
+    return true;
 }
 
 // ---- hooks_fs_magic.c: /proc/self/fd/3, /dev/stdin, /proc/self/cwd ----

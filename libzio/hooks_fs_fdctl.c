@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -77,8 +78,10 @@ routed_fcntl(struct route_file *f, int fd, int cmd, long arg)
         route_refused("fcntl(F_SETLEASE)");
         return -EAGAIN; // as where others have the file open
     case F_NOTIFY:
+        if (!(arg & ~(long)DN_MULTISHOT & 0xffffffff)) // takes a notification away
+            return 0;
         route_refused("fcntl(F_NOTIFY)");
-        return -ENOTDIR;
+        return -EINVAL; // as of a kernel without it
     case F_GETOWN:
     case F_SETOWN:
     case F_GETSIG:
@@ -95,6 +98,12 @@ routed_fcntl(struct route_file *f, int fd, int cmd, long arg)
     default:
         return -EINVAL; // seals, read-write hints and what is newer
     }
+}
+
+static void
+put_file(void *f)
+{
+    route_file_put(f);
 }
 
 static int
@@ -114,8 +123,9 @@ any_fcntl(int fd, int cmd, long arg)
     f = route_file_get(fd);
     if (likely(!f))
         return real.fcntl64(fd, cmd, arg);
+    pthread_cleanup_push(put_file, f); // a thread that waits for a lock may be cancelled
     r = routed_fcntl(f, fd, cmd, arg);
-    route_file_put(f);
+    pthread_cleanup_pop(1);
     return (int)route_result(r);
 }
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
@@ -17,6 +18,8 @@
 #include "libzio/sys.h"
 
 #define SLICE_MS 20
+// Processes and records have numbers of their own; bit 62 tells them apart.
+#define OFD_OWNER(f) (1ull << 62 | (f)->index)
 
 static _Atomic bool posix_used; // a lock of F_SETLK was taken, ever: closing must look for it
 
@@ -98,6 +101,7 @@ wait_for(struct route_file *f, uint64_t owner, const struct fsc_lock *l)
     for (;;) {
         struct route_guard g;
 
+        pthread_testcancel();
         zio_block_signals(&mask);
         route_enter(&g);
         err = fsc.setlk(route_file_fsc(f), owner, l, SLICE_MS);
@@ -141,13 +145,12 @@ int
 route_lock(struct route_file *f, int cmd, struct flock *l)
 {
     bool ofd = cmd == F_OFD_GETLK || cmd == F_OFD_SETLK || cmd == F_OFD_SETLKW;
-    // Processes and records have numbers of their own; bit 62 tells them apart.
-    uint64_t owner = ofd ? 1ull << 62 | f->index : (uint64_t)zsys0(SYS_getpid);
+    uint64_t owner = ofd ? OFD_OWNER(f) : (uint64_t)zsys0(SYS_getpid);
     int mode = atomic_load(&f->rec->flags) & O_ACCMODE, err;
     struct route_guard g;
     struct fsc_lock r;
 
-    if (!l)
+    if (route_bad_address(l, sizeof *l))
         return -EFAULT;
     if (!route_file_fsc(f))
         return route_file_error(f);
@@ -167,8 +170,8 @@ route_lock(struct route_file *f, int cmd, struct flock *l)
         route_refused("a lock of an open file description that several processes share");
         return -ENOLCK;
     }
-    if (!ofd && l->l_type != F_UNLCK)
-        atomic_store(&posix_used, true);
+    if (l->l_type != F_UNLCK)
+        atomic_store(ofd ? &f->ofd_locked : &posix_used, true);
     if (cmd == F_SETLKW || cmd == F_OFD_SETLKW) {
         route_enter(&g);
         err = fsc.setlk(route_file_fsc(f), owner, &r, 0);
@@ -191,6 +194,14 @@ route_lock_closed(struct route_file *f)
     route_enter(&g);
     fsc.unlock_owner(route_file_fsc(f), (uint64_t)zsys0(SYS_getpid));
     route_leave(&g);
+}
+
+// Within route_enter. (Where other processes have the description too, its lock goes with our last
+// descriptor.)
+void
+route_ofd_closed(struct route_file *f)
+{
+    fsc.unlock_owner(f->file, OFD_OWNER(f));
 }
 
 // ---- lockf: the C library's own rules on top of fcntl's ----
@@ -271,6 +282,12 @@ routed_flock(struct route_file *f, int op)
     return errno == EACCES ? -EAGAIN : -errno;
 }
 
+static void
+put_file(void *f)
+{
+    route_file_put(f);
+}
+
 ZIO_EXPORT int
 flock(int fd, int op)
 {
@@ -279,7 +296,8 @@ flock(int fd, int op)
 
     if (likely(!route_fd(fd)) || !(f = route_file_peek(fd)))
         return real.flock(fd, op);
+    pthread_cleanup_push(put_file, f); // one that waits may be cancelled
     r = routed_flock(f, op);
-    route_file_put(f);
+    pthread_cleanup_pop(1);
     return (int)route_result(r);
 }

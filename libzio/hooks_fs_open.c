@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -88,6 +89,7 @@ open_any(int dirfd, const char *path, int flags, mode_t mode)
         zio_real_init();
     if (likely(!route_on))
         return real.openat64(dirfd, path, flags, mode);
+    pthread_testcancel();
     return (int)route_call(dirfd, path, open_flags(flags), open_in, open_out, &a);
 }
 

@@ -103,7 +103,9 @@ __xmknod(int ver, const char *path, mode_t mode, dev_t *dev)
 static long
 symlink_in(struct route_target *t, void *arg)
 {
-    return fsc.symlink(t->vol->fs, ((struct make_args *)arg)->text, &t->at, t->path);
+    const char *text = ((struct make_args *)arg)->text;
+
+    return route_bad_address(text, 1) ? -EFAULT : fsc.symlink(t->vol->fs, text, &t->at, t->path);
 }
 
 static long
@@ -139,8 +141,13 @@ static long
 readlink_in(struct route_target *t, void *arg)
 {
     struct read_args *a = arg;
-    ssize_t n = a->size > INT_MAX ? -EINVAL : fsc.readlink(t->vol->fs, &t->at, t->path, a->buf, a->size);
+    long n;
 
+    if (a->size > INT_MAX)
+        return -EINVAL;
+    if (fs_fault(t, AT_SYMLINK_NOFOLLOW, a->buf, &n))
+        return n;
+    n = fsc.readlink(t->vol->fs, &t->at, t->path, a->buf, a->size);
     return n == -EINVAL && t->self ? -ENOENT : n; // "" of what is no link
 }
 
@@ -256,6 +263,13 @@ remove(const char *path)
 
 // ---- link, rename ----
 
+// The kernel looks at both pointers before it looks at a name.
+static bool
+bad_names(const char *path, const char *path2)
+{
+    return route_bad_address(path, 1) || route_bad_address(path2, 1);
+}
+
 static long
 link_in(struct route_target *from, struct route_target *to, void *arg)
 {
@@ -278,6 +292,8 @@ linkat(int dirfd, const char *path, int dirfd2, const char *path2, int flags)
 
     if (route_idle())
         return FS_REAL(linkat)(dirfd, path, dirfd2, path2, flags);
+    if (bad_names(path, path2)) // the kernel would look for a routed `path` where it is not, and say ENOENT
+        return (int)route_result(-EFAULT);
     // The usual way to name what O_TMPFILE made goes through /proc/self/fd.
     if (fs_magic(&dirfd, &path, &rf) && (rf & ROUTE_EMPTY))
         flags = AT_EMPTY_PATH;
@@ -312,7 +328,7 @@ renameat2(int dirfd, const char *path, int dirfd2, const char *path2, unsigned f
 {
     unsigned rf = ROUTE_NOFOLLOW, rf2 = ROUTE_NOFOLLOW | ROUTE_CREATE;
 
-    if (route_idle())
+    if (route_idle() || bad_names(path, path2))
         return (int)rename_out(dirfd, path, dirfd2, path2, &flags);
     fs_magic(&dirfd, &path, &rf);
     fs_magic(&dirfd2, &path2, &rf2);

@@ -16,7 +16,10 @@ static long
 stat_in(struct route_target *t, void *arg)
 {
     struct stat_args *a = arg;
+    long r;
 
+    if (fs_fault(t, a->flags, a->st, &r))
+        return r;
     return fsc.stat(t->vol->fs, &t->at, t->path, fs_at_flags(t, a->flags), a->st);
 }
 
@@ -133,10 +136,12 @@ statx_in(struct route_target *t, void *arg)
 {
     struct statx_args *a = arg;
     struct fsc_attr attr;
-    int r;
+    long r;
 
     if ((a->mask & STATX__RESERVED) || (a->flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
         return -EINVAL;
+    if (fs_fault(t, a->flags, a->stx, &r))
+        return r;
     r = fsc.getattr(t->vol->fs, &t->at, t->path, fs_at_flags(t, a->flags & ~AT_STATX_SYNC_TYPE), &attr);
     if (r == 0)
         stx_fill(t->vol->fs, &attr, a->stx);

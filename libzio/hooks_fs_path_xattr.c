@@ -17,11 +17,26 @@ struct xattr_args {
 
 // ---- in a volume ----
 
+// Pointers that are none of the program's; a name is read before the path is looked up.
+static bool
+fault(struct route_target *t, const struct xattr_args *a, bool named, long *r)
+{
+    *r = -EFAULT;
+    if (named && route_bad_address(a->name, 1))
+        return true;
+    if (a->value && a->size > 0 && route_bad_address(a->value, a->size))
+        return true;
+    return a->buf && a->size > 0 && fs_fault(t, a->flags, a->buf, r);
+}
+
 static long
 set_in(struct route_target *t, void *arg)
 {
     struct xattr_args *a = arg;
+    long r;
 
+    if (fault(t, a, true, &r))
+        return r;
     return fsc.setxattr(t->vol->fs, &t->at, t->path, a->name, a->value, a->size, a->xflags,
                         fs_at_flags(t, a->flags));
 }
@@ -30,7 +45,10 @@ static long
 get_in(struct route_target *t, void *arg)
 {
     struct xattr_args *a = arg;
+    long r;
 
+    if (fault(t, a, true, &r))
+        return r;
     return fsc.getxattr(t->vol->fs, &t->at, t->path, a->name, a->buf, a->size, fs_at_flags(t, a->flags));
 }
 
@@ -38,7 +56,10 @@ static long
 list_in(struct route_target *t, void *arg)
 {
     struct xattr_args *a = arg;
+    long r;
 
+    if (fault(t, a, false, &r))
+        return r;
     return fsc.listxattr(t->vol->fs, &t->at, t->path, a->buf, a->size, fs_at_flags(t, a->flags));
 }
 
@@ -46,7 +67,10 @@ static long
 remove_in(struct route_target *t, void *arg)
 {
     struct xattr_args *a = arg;
+    long r;
 
+    if (fault(t, a, true, &r))
+        return r;
     return fsc.removexattr(t->vol->fs, &t->at, t->path, a->name, fs_at_flags(t, a->flags));
 }
 

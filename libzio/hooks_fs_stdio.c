@@ -24,7 +24,7 @@ stream_mode_parse(const char *mode, struct stream_mode *m)
     default:
         return false;
     }
-    for (int i = 1; mode[i] && i < 8 && mode[i] != ','; i++) {
+    for (int i = 1; i < 8 && mode[i] && mode[i] != ','; i++) {
         plus |= mode[i] == '+';
         m->flags |= (mode[i] == 'x' ? O_EXCL : 0) | (mode[i] == 'e' ? O_CLOEXEC : 0);
     }
@@ -207,6 +207,7 @@ fopen(const char *path, const char *mode)
     return fp;
 }
 ZIO_ALIAS(fopen64, fopen);
+ZIO_ALIAS(_IO_fopen, fopen);
 
 ZIO_EXPORT FILE *
 fdopen(int fd, const char *mode)
@@ -229,6 +230,7 @@ fdopen(int fd, const char *mode)
         lseek64(fd, 0, SEEK_END);
     return fs_stream(fd, mode);
 }
+ZIO_ALIAS(_IO_fdopen, fdopen);
 
 ZIO_EXPORT FILE *
 setmntent(const char *path, const char *mode)
@@ -246,3 +248,4 @@ setmntent(const char *path, const char *mode)
         __fsetlocking(fp, FSETLOCKING_BYCALLER);
     return fp;
 }
+ZIO_ALIAS(__setmntent, setmntent);

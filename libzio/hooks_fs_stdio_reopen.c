@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // freopen: the stream stays, what it is over changes. The program knows the stream by its address, so that a
-// plain one whose new file is routed becomes one of ours in place; the three standard ones are changed by
-// their variables, when the descriptor is (hooks_fs_stdio_std.c).
+// plain one whose new file is routed becomes one of ours in place.
 #include <limits.h>
 #include <stdio_ext.h>
 #include <string.h>
@@ -81,32 +80,14 @@ reopen_ours(FILE *fp, const char *path, const struct stream_mode *m)
     return fp;
 }
 
-static FILE **
-std_variable(FILE *fp)
-{
-    return fp == stdin ? &stdin : fp == stdout ? &stdout : fp == stderr ? &stderr : NULL;
-}
-
 // A stream of the C library's whose new file (fd) is routed.
 static FILE *
 reopen_plain(FILE *fp, int old, int fd, const struct stream_mode *m)
 {
-    FILE **var = std_variable(fp);
-    int err;
+    int err = stream_adopt(fp, m);
 
-    if (var && old >= 0) {
-        if (dup3(fd, old, m->flags & O_CLOEXEC) == old) // changes *var
-            close(fd);
-        if (*var != fp && stream_is_ours(*var)) {
-            stream_fresh(*var, m);
-            return *var;
-        }
-        err = -EOPNOTSUPP; // of wide characters
-    } else {
-        err = stream_adopt(fp, m);
-        if (err == 0 && place_fd(fp, old, fd, m) == 0)
-            return fp;
-    }
+    if (err == 0 && place_fd(fp, old, fd, m) == 0)
+        return fp;
     if (err == -EOPNOTSUPP)
         route_refused("freopen");
     close(fd);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// stdin, stdout, stderr: once descriptor 0, 1 or 2 is routed, the variable is pointed at a stream of ours,
-// made when the library started, and stays there: it works over whatever the descriptor becomes. What was in
-// the old stream's buffer moves along, so that a shell's "dup2 over 1 while stdout has bytes" puts them where
-// the C library would.
+// stdin, stdout, stderr: while routing is on, the variables point at streams of ours from the start, before
+// anybody (such as C++'s streams) has taken a copy of them. They are over the numbers 0, 1 and 2, whatever
+// these become by dup2, close and open, so that what is in a buffer goes where the C library's own stream
+// would put it.
 //
 // Also the C library's own writers to a descriptor's number: perror and dprintf.
 #include <stdarg.h>
@@ -23,12 +23,6 @@ variable(int fd)
     return fd == 0 ? &stdin : fd == 1 ? &stdout : &stderr;
 }
 
-static FILE *
-make(int fd)
-{
-    return fs_stream(-1, fd == 0 ? "r" : "w");
-}
-
 void
 std_stream_closed(FILE *fp)
 {
@@ -40,74 +34,44 @@ std_stream_closed(FILE *fp)
         }
 }
 
-// Bytes that were read ahead.
+// A terminal's stream goes line by line. The C library finds out when it makes the buffer, and asks the
+// stream, which can't tell: so the flag is set while there is none.
 static void
-move_input(FILE *from, FILE *to)
+line_by_line(FILE *fp, int fd)
 {
-    size_t n = (size_t)(from->_IO_read_end - from->_IO_read_ptr), room = n < BUFSIZ ? BUFSIZ : n;
-    char *buf;
-
-    if (from->_flags & F_PUTTING || n == 0 || !(buf = malloc(room)))
+    if (fp->_IO_buf_base || (fp->_flags & F_UNBUFFERED))
         return;
-    setvbuf(to, buf, _IOFBF, room); // for ever: the stream is
-    memcpy(buf, from->_IO_read_ptr, n);
-    to->_IO_read_base = to->_IO_read_ptr = buf;
-    to->_IO_read_end = buf + n;
-    __fpurge(from);
-}
-
-static void
-move_output(FILE *from, FILE *to)
-{
-    size_t n = from->_flags & F_PUTTING ? (size_t)(from->_IO_write_ptr - from->_IO_write_base) : 0;
-
-    if (from->_flags & F_UNBUFFERED)
-        setvbuf(to, NULL, _IONBF, 0);
-    else if (from->_flags & F_LINE_BUF)
-        setvbuf(to, NULL, _IOLBF, 0);
-    if (n > 0) {
-        fwrite_unlocked(from->_IO_write_base, 1, n, to);
-        __fpurge(from);
-    }
+    if (!route_fd(fd) && isatty(fd))
+        fp->_flags |= F_LINE_BUF;
+    else
+        fp->_flags &= ~F_LINE_BUF;
 }
 
 void
 route_std_routed(int fd)
 {
-    FILE **var, *from;
+    int saved = errno;
 
-    if (fd < 0 || fd > 2 || !std[fd].plain)
-        return;
-    var = variable(fd);
-    from = *var;
-    if (from != std[fd].plain) // ours already, or one that the program put there
-        return;
-    if (from->_mode > 0) { // of wide characters, which a cookie stream can't have
-        route_refused("wide standard stream");
-        return;
-    }
-    if (!std[fd].ours && !(std[fd].ours = make(fd)))
-        return;
-    std[fd].ours->_fileno = fd;
-    if (fd == 0)
-        move_input(from, std[fd].ours);
-    else
-        move_output(from, std[fd].ours);
-    *var = std[fd].ours;
+    if (fd >= 0 && fd <= 2 && std[fd].ours)
+        line_by_line(std[fd].ours, fd);
+    errno = saved;
 }
 
 void
 route_std_start(void)
 {
-    if (std[0].plain)
-        return;
     for (int i = 0; i < 3; i++) {
-        std[i].ours = make(i);
+        FILE *fp = fs_stream(i, i == 0 ? "r" : "w");
+
         std[i].plain = *variable(i);
+        if (!fp)
+            continue; // no memory: the C library's does for what is not routed
+        std[i].ours = *variable(i) = fp;
+        if (i == 2)
+            setvbuf(fp, NULL, _IONBF, 0);
+        else
+            line_by_line(fp, i);
     }
-    for (int i = 0; i < 3; i++)
-        if (route_fd(i))
-            route_std_routed(i);
 }
 
 // ---- writers by number ----

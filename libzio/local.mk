@@ -18,18 +18,18 @@ noinst_LTLIBRARIES += %D%/libmemops.la
 
 pkglib_LTLIBRARIES += %D%/libzio.la
 # Routed files by path, and what the C library does with paths and streams inside itself.
-zio_fs_paths = %D%/fsreal.c %D%/fsreal.h %D%/hooks_fs.h %D%/hooks_fs_dir.c %D%/hooks_fs_magic.c %D%/hooks_fs_misc_dl.c \
+zio_fs_paths = %D%/fsreal.c %D%/fsreal.h %D%/hooks_fs.h %D%/hooks_fs_dir.c %D%/hooks_fs_magic.c %D%/hooks_fs_misc_aio.c %D%/hooks_fs_misc_dl.c \
   %D%/hooks_fs_misc_real.c %D%/hooks_fs_misc_refuse.c %D%/hooks_fs_misc_statfs.c %D%/hooks_fs_misc_syscall.c %D%/hooks_fs_path_attr.c \
   %D%/hooks_fs_path_names.c %D%/hooks_fs_path_stat.c %D%/hooks_fs_path_xattr.c %D%/hooks_fs_stdio.c %D%/hooks_fs_stdio.h \
   %D%/hooks_fs_stdio_reopen.c %D%/hooks_fs_stdio_std.c %D%/hooks_fs_stdio_wide.c %D%/hooks_fs_temp.c %D%/hooks_fs_tree.c \
-  %D%/hooks_fs_tree_fts.c
+  %D%/hooks_fs_misc_tty.c %D%/hooks_fs_tree_fts.c %D%/route_names.c %D%/route_names.h
 # Routed files: prefixes, records, descriptors, processes.
 zio_fs_core = %D%/hooks_fs_fd.c %D%/hooks_fs_fdctl.c %D%/hooks_fs_exec.c %D%/hooks_fs_fdlock.c %D%/hooks_fs_open.c %D%/hooks_fs_spawn.c \
   %D%/route.c %D%/route_cred.c %D%/route_cwd.c %D%/route_exec.c %D%/route_fd.c %D%/route_io.c %D%/route_pass.c %D%/route_path.c %D%/route_proc.c \
   %D%/route_table.c
 # Routed files that the kernel itself maps, runs and copies.
 zio_fs_map = %D%/hooks_fs_copy.c %D%/route_bus.c %D%/route_map.c %D%/route_map_place.c %D%/route_map_table.c %D%/route_mremap.c \
-  %D%/route_xexec.c
+  %D%/route_map_syscall.c %D%/route_xexec.c
 %C%_libzio_la_SOURCES = $(zio_pure) $(zio_fs_paths) $(zio_fs_core) $(zio_fs_map) \
   %D%/alloc.c %D%/area.c %D%/area_pages.c %D%/calibrate.c %D%/cancel.c %D%/config.c %D%/copy.c %D%/front.c \
   %D%/helper.c %D%/hooks_fd.c %D%/hooks_mem.c %D%/hooks_proc.c %D%/hooks_recv.c %D%/hooks_send.c %D%/hooks_sig.c \

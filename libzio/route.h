@@ -146,8 +146,7 @@ struct route_file *route_cwd_get(void);
 
 // When the library starts, behind the descriptors that came over exec.
 void route_std_start(void);
-// Descriptor 0, 1 or 2 was just linked to a routed file: its stream becomes one of ours. No lock may be held,
-// since what is in the old stream's buffer may be written.
+// Descriptor 0, 1 or 2 was just linked to a routed file.
 void route_std_routed(int fd);
 
 // ---- exec ----

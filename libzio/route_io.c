@@ -2,6 +2,7 @@
 // Reads, writes and offsets of routed files, as the system calls of those names do them.
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -12,7 +13,9 @@
 #include "libzio/route_priv.h"
 #include "libzio/sys.h"
 
-#define SECTOR 512 // what direct I/O must be aligned to
+#define LOWEST 65536u           // mmap_min_addr
+#define HIGHEST 0x7ffffffff000u // the end of a program's addresses
+#define SECTOR 512              // what direct I/O must be aligned to
 #define RWF_KNOWN (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)
 
 // May this I/O be done with O_DIRECT?
@@ -24,6 +27,22 @@ aligned(const struct iovec *iov, int n, uint64_t off)
     for (int i = 0; i < n; i++)
         all |= (uintptr_t)iov[i].iov_base | iov[i].iov_len;
     return all % SECTOR == 0;
+}
+
+// What no program has mapped: the library would not get EFAULT there but a signal.
+bool
+route_bad_address(const void *p, size_t n)
+{
+    return n > 0 && ((uintptr_t)p < LOWEST || (uintptr_t)p > HIGHEST - n || n > HIGHEST);
+}
+
+static bool
+bad_vector(const struct iovec *iov, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (unlikely(route_bad_address(iov[i].iov_base, iov[i].iov_len)))
+            return true;
+    return false;
 }
 
 // ---- reading ----
@@ -47,6 +66,8 @@ read_at(struct route_file *f, const struct iovec *iov, int n, off_t off)
         return route_file_error(f);
     if (unlikely(off < 0))
         return -EINVAL;
+    if (unlikely(bad_vector(iov, n)))
+        return atomic_load(&f->rec->flags) & (O_PATH | O_WRONLY) ? -EBADF : -EFAULT;
     if (unlikely(atomic_load_explicit(&f->rec->flags, memory_order_relaxed) & O_DIRECT) &&
         !aligned(iov, n, (uint64_t)off))
         return -EINVAL;
@@ -82,12 +103,14 @@ read_there(struct route_file *f, const struct iovec *iov, int n, off_t off)
 ssize_t
 route_preadv(int fd, const struct iovec *iov, int n, off_t off, int flags)
 {
-    struct route_file *f = route_file_get(fd);
+    struct route_file *f;
     ssize_t r;
 
+    pthread_testcancel();
+    f = route_file_get(fd);
     if (!f)
         return real.preadv64v2(fd, iov, n, off, flags);
-    if (n < 0 || n > IOV_MAX || (n > 0 && !iov))
+    if (n < 0 || n > IOV_MAX || (n > 0 && route_bad_address(iov, sizeof *iov)))
         r = n > 0 && n <= IOV_MAX ? -EFAULT : -EINVAL;
     else if (flags & ~RWF_KNOWN)
         r = -EOPNOTSUPP;
@@ -107,9 +130,11 @@ ssize_t
 route_read(int fd, void *buf, size_t n)
 {
     struct iovec iov = {buf, n};
-    struct route_file *f = route_file_get(fd);
+    struct route_file *f;
     ssize_t r;
 
+    pthread_testcancel();
+    f = route_file_get(fd);
     if (!f)
         return real.read(fd, buf, n);
     r = read_here(f, &iov, 1);
@@ -121,9 +146,11 @@ ssize_t
 route_pread(int fd, void *buf, size_t n, off_t off)
 {
     struct iovec iov = {buf, n};
-    struct route_file *f = route_file_get(fd);
+    struct route_file *f;
     ssize_t r;
 
+    pthread_testcancel();
+    f = route_file_get(fd);
     if (!f)
         return real.pread64(fd, buf, n, off);
     r = read_there(f, &iov, 1, off);
@@ -166,6 +193,8 @@ write_at(struct route_file *f, const struct iovec *iov, int n, off_t off, int fl
         return route_file_error(f);
     if (unlikely(off < 0))
         return -EINVAL;
+    if (unlikely(bad_vector(iov, n)))
+        return own & O_PATH || (own & O_ACCMODE) == O_RDONLY ? -EBADF : -EFAULT;
     if (unlikely(own & O_DIRECT) && !aligned(iov, n, own & O_APPEND ? 0 : (uint64_t)off))
         return -EINVAL;
     if (unlikely(route_fsize_limit() != RLIM64_INFINITY) && n > 0 && (own & O_ACCMODE) != O_RDONLY) {
@@ -233,12 +262,14 @@ done_write(struct route_file *f, ssize_t r)
 ssize_t
 route_pwritev(int fd, const struct iovec *iov, int n, off_t off, int flags)
 {
-    struct route_file *f = route_file_get(fd);
+    struct route_file *f;
     ssize_t r;
 
+    pthread_testcancel();
+    f = route_file_get(fd);
     if (!f)
         return real.pwritev64v2(fd, iov, n, off, flags);
-    if (n < 0 || n > IOV_MAX || (n > 0 && !iov))
+    if (n < 0 || n > IOV_MAX || (n > 0 && route_bad_address(iov, sizeof *iov)))
         r = n > 0 && n <= IOV_MAX ? -EFAULT : -EINVAL;
     else if (flags & ~RWF_KNOWN)
         r = -EOPNOTSUPP;
@@ -257,8 +288,10 @@ ssize_t
 route_write(int fd, const void *buf, size_t n)
 {
     struct iovec iov = {(void *)buf, n};
-    struct route_file *f = route_file_get(fd);
+    struct route_file *f;
 
+    pthread_testcancel();
+    f = route_file_get(fd);
     if (!f)
         return real.write(fd, buf, n);
     return done_write(f, write_here(f, &iov, 1, 0));
@@ -268,8 +301,10 @@ ssize_t
 route_pwrite(int fd, const void *buf, size_t n, off_t off)
 {
     struct iovec iov = {(void *)buf, n};
-    struct route_file *f = route_file_get(fd);
+    struct route_file *f;
 
+    pthread_testcancel();
+    f = route_file_get(fd);
     if (!f)
         return real.pwrite64(fd, buf, n, off);
     return done_write(f, write_there(f, &iov, 1, off, 0));

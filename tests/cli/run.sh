@@ -49,8 +49,14 @@ for bad in --threshold=1 --threshold=64q --threshold= --log=loud --log=info: --f
     expect 2 "$zio" run $bad -- true
     printed err '^zio run: '
 done
-expect 2 "$zio" run --fs /data=local:/srv -- true
-printed err 'not built into'
+for bad in --fs=x --fs=data=local:/x --fs=/=local:/x --fs=/a/../b=local:/x --fs=/data= --fs=/data=nfs:x; do
+    expect 2 "$zio" run "$bad" -- true
+    printed err "^zio run: $bad"
+done
+expect 125 "$zio" run --fs /data=local:/no/such/directory -- true
+printed err "zio fs format local:/no/such/directory"
+expect 125 "$zio" run --fs /data=local:/etc -- true
+printed err 'there is no volume in /etc'
 expect 2 "$zio" run --sockmap -- true
 printed err 'not built into'
 

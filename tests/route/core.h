@@ -37,7 +37,10 @@ pid_t begin_child(void (*fn)(void *), void *arg);
     X(fds)                                                                                                   \
     X(offsets)                                                                                               \
     X(flags)                                                                                                 \
-    X(io) X(space) X(locks) X(waits) X(poll) X(cwd) X(links) X(exec) X(spawn) X(signals) X(threads) X(pass)
+    X(io)                                                                                                    \
+    X(space)                                                                                                 \
+    X(locks)                                                                                                 \
+    X(waits) X(poll) X(cwd) X(links) X(exec) X(spawn) X(signals) X(threads) X(cancel) X(fault) X(pass)
 #define X(name) void family_##name(void);
 FAMILIES(X)
 #undef X

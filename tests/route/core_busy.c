@@ -3,11 +3,13 @@
 // to another process, and what the kernel is told about a routed descriptor behind the hooks' back.
 #include <linux/io_uring.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 
 #include "tests/route/core.h"
 
@@ -137,6 +139,132 @@ family_threads(void)
     trace("%d wrong, shared is %ld long", thread_wrong, (long)lseek(shared_fd, 0, SEEK_END));
 }
 
+// ---- cancelling ----
+
+static int cancel_fd;
+static _Atomic bool began;
+
+static void *
+reader(void *arg)
+{
+    char c[64];
+
+    (void)arg;
+    for (;;) {
+        if (pread(cancel_fd, c, sizeof c, 0) != 10)
+            thread_wrong++;
+        began = true;
+    }
+    return NULL;
+}
+
+static void *
+opener(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        int fd = open(P("a"), O_RDONLY);
+
+        if (fd >= 0)
+            close(fd);
+        began = true;
+    }
+    return NULL;
+}
+
+static void *
+waiter(void *arg)
+{
+    int fd = open(P("a"), O_RDWR);
+    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    (void)arg;
+    began = true;
+    fcntl(fd, F_SETLKW, &l); // its holder does not let go
+    thread_wrong++;
+    return NULL;
+}
+
+static void
+cancelled(const char *text, void *(*fn)(void *))
+{
+    void *result = NULL;
+    pthread_t t;
+
+    began = false;
+    pthread_create(&t, NULL, fn, NULL);
+    while (!began)
+        sched_yield();
+    pthread_cancel(t);
+    pthread_join(t, &result);
+    trace("%s: %s", text, result == PTHREAD_CANCELED ? "cancelled" : "ended");
+}
+
+static void
+hold_lock(void *arg)
+{
+    int *p = arg, fd = open(P("a"), O_RDWR);
+    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    char c = 'x';
+
+    fcntl(fd, F_SETLK, &l);
+    if (write(p[1], &c, 1) != 1 || read(p[2], &c, 1) != 1)
+        _exit(1);
+}
+
+void
+family_cancel(void)
+{
+    int p[4];
+    pid_t pid;
+    char c;
+
+    cancel_fd = make("a", "0123456789");
+    cancelled("reader", reader);
+    cancelled("opener", opener);
+    if (pipe(p) < 0 || pipe(p + 2) < 0)
+        return;
+    pid = begin_child(hold_lock, p);
+    if (read(p[0], &c, 1) != 1)
+        trace("no holder");
+    cancelled("waiter", waiter);
+    if (write(p[3], "x", 1) != 1)
+        trace("no holder");
+    await_child("holder", pid);
+    // The locks of the library are free: others go on.
+    show_file("a");
+    trace("%d wrong", thread_wrong);
+}
+
+// ---- bad addresses ----
+
+void
+family_fault(void)
+{
+    int fd = make("a", "0123456789");
+    const struct iovec *volatile list = (struct iovec *)1; // the compiler must not know
+    char *const bad[] = {NULL, (char *)1, (char *)-1, (char *)0x7fffffffffff};
+
+    for (int i = 0; i < 4; i++) {
+        struct iovec v = {bad[i], 10};
+
+        trace("address %d", i);
+        T(read(fd, bad[i], 10));
+        T(pread(fd, bad[i], 10, 0));
+        T(readv(fd, &v, 1));
+        T(write(fd, bad[i], 10));
+        T(pwrite(fd, bad[i], 10, 0));
+        T(pwritev(fd, &v, 1, 0));
+        T(open(bad[i], O_RDONLY));
+        T(openat(AT_FDCWD, bad[i], O_RDWR | O_CREAT, 0644));
+        T(chdir(bad[i]));
+        T(lseek(fd, 0, SEEK_CUR));
+    }
+    T(readv(fd, list, 1));
+    T(fcntl(fd, F_SETLK, NULL));
+    show_file("a");
+}
+
 // ---- past the hooks ----
 
 // The kernel's own view of a routed descriptor must be an error, never another file's bytes: the results are
@@ -245,8 +373,8 @@ family_pass(void)
     raw_calls(open(P("b"), O_RDWR | O_CREAT, 0644), routed);
     uring(fd, routed);
     T(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
-    pid = begin_child(receiver, &pair[1]);
     send_fd(pair[0], fd);
+    pid = begin_child(receiver, &pair[1]);
     await_child("receiver", pid);
     T(lseek(fd, 0, SEEK_CUR)); // moved by the receiver
     // To itself: a descriptor more of the same open file description.

@@ -34,7 +34,10 @@ void put(const char *path, const char *text); // makes a file with these bytes
 void show_file(const char *path);             // its bytes
 
 #define FAMILIES(X)                                                                                          \
-    X(names) X(attr) X(xattr) X(misc) X(dirs) X(tree) X(fts) X(temp) X(stdio) X(std) X(magic) X(wide)
+    X(names)                                                                                                 \
+    X(attr)                                                                                                  \
+    X(xattr)                                                                                                 \
+    X(misc) X(dirs) X(tree) X(fts) X(temp) X(stdio) X(std) X(magic) X(wide) X(border) X(aio) X(raw) X(fault)
 #define X(name) void family_##name(void);
 FAMILIES(X)
 #undef X

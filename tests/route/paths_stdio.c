@@ -241,6 +241,7 @@ static void
 outputs(void)
 {
     int fd = open("out", O_WRONLY | O_CREAT | O_TRUNC, 0644), old = dup(1);
+    FILE *copy = stdout; // as C++'s streams keep it
 
     printf("before ");
     T(dup2(fd, 1));
@@ -255,6 +256,9 @@ outputs(void)
     T(dup2(fd, 1));
     puts("again");
     T(fflush(stdout));
+    show_file("out");
+    T(fputs("by a copy of stdout\n", copy));
+    T(fflush(copy));
     show_file("out");
     T(fileno(stdout));
     T(dup2(old, 1));

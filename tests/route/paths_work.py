@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What python3 does with files: os, shutil, tempfile, glob, pathlib, subprocess, sqlite3. Run in an empty directory, which
 # is the argument; what it prints must be the same on a disk and on a routed volume.
-import os, sys, shutil, tempfile, glob, pathlib, stat, subprocess, zipfile, json, filecmp
+import os, sys, shutil, tempfile, glob, pathlib, stat, subprocess, zipfile, json, filecmp, mmap
 root = sys.argv[1]
 os.chdir(root)
 def t(name, fn):
@@ -65,7 +65,12 @@ with open("out", "w") as f: t("subout", lambda: subprocess.run("echo sub; echo e
 t("out", lambda: open("out").read())
 t("popen", lambda: os.popen("cat a/f; ls a").read()); t("system", lambda: os.system("echo system > sys; test -s sys"))
 t("zip", lambda: zipfile.ZipFile("z.zip", "w").write("out")); t("json", lambda: json.dump({"a": [1, 2]}, open("j", "w"))); t("json2", lambda: json.load(open("j")))
-with open("mm", "wb") as f: f.write(b"0123456789" * 1000)
+with open("mm", "w+b") as f:
+    f.write(b"0123456789" * 1000); f.flush()
+    with mmap.mmap(f.fileno(), 0) as m: t("mmap", lambda: m[5:15]); m[0:3] = b"abc"; m.flush()
+    t("mmread", lambda: (f.seek(0), f.read(5)))
+    t("sendfile", lambda: os.sendfile(os.open("sf", os.O_WRONLY | os.O_CREAT), f.fileno(), 0, 5000))
+t("cfr", lambda: os.copy_file_range(os.open("mm", os.O_RDONLY), os.open("mm2", os.O_RDWR | os.O_CREAT), 3000))
 t("pread", lambda: os.pread(os.open("mm", os.O_RDONLY), 4, 8)); t("writev", lambda: os.writev(os.open("wv", os.O_RDWR | os.O_CREAT), [b"a", b"bc"]))
 t("import", lambda: (open("mod.py", "w").write("x = 5\n"), sys.path.insert(0, root), __import__("mod").x, sorted(os.listdir("__pycache__"))[0][:4]))
 t("realpath", lambda: os.path.realpath("a/l")); t("samefile", lambda: os.path.samefile("a/l", "a/f")); t("ismount", lambda: os.path.ismount("a"))
@@ -76,6 +81,7 @@ if pid == 0:
 t("wait", lambda: os.WEXITSTATUS(os.waitpid(pid, 0)[1])); t("child", lambda: open("child").read())
 import sqlite3
 c = sqlite3.connect("db"); c.execute("create table t(x)"); c.executemany("insert into t values(?)", [(i,) for i in range(1000)]); c.commit(); t("sql", lambda: c.execute("select sum(x) from t").fetchone()); c.close()
+c = sqlite3.connect("dbw"); t("wal", lambda: c.execute("pragma journal_mode=wal").fetchone()); c.execute("create table t(x)"); c.commit(); c.close()
 import dbm.dumb; d = dbm.dumb.open("dd"); d["k"] = "v"; d.close(); t("dbm", lambda: dbm.dumb.open("dd")["k"])
 import threading
 def w(i):
