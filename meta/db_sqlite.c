@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define SHM_FIRST 128 // the byte of the log's index that SQLite's unix VFS locks while it is in use
 #define APPLICATION_ID 0x7a494f66 // "zIOf", in the database's header
 
 struct meta_db {
@@ -97,9 +98,6 @@ fail(struct meta_db *db, int rc, const char *doing)
 }
 
 // What SQLite's unix VFS gets for fcntl: locks are granted, the rest goes to the kernel.
-#define INDEX_LOCK 128 // UNIX_SHM_DMS in SQLite's os_unix.c: held by all who have the log's index open
-static _Thread_local bool index_is_good;
-
 static int
 sys_fcntl(int fd, int cmd, ...)
 {
@@ -111,11 +109,10 @@ sys_fcntl(int fd, int cmd, ...)
     va_end(ap);
     if (cmd == F_SETLK || cmd == F_SETLKW)
         return 0;
+    // Somebody always uses the index of the log: who believes to be the first cuts it off, and others, who
+    // have it mapped, meet SIGBUS. When it must be made anew, db_forget_index does that.
     if (cmd == F_GETLK) {
-        struct flock *l = arg;
-
-        // As if another process had the log's index mapped: who is the first empties it.
-        l->l_type = l->l_start == INDEX_LOCK && index_is_good ? F_RDLCK : F_UNLCK;
+        ((struct flock *)arg)->l_type = ((struct flock *)arg)->l_start == SHM_FIRST ? F_RDLCK : F_UNLCK;
         return 0;
     }
     return fcntl(fd, cmd, arg);
@@ -254,6 +251,16 @@ guard(struct meta_db *db)
 }
 
 int
+db_forget_index(const char *dir)
+{
+    char path[PATH_MAX + 16];
+
+    if (snprintf(path, sizeof(path), "%s/meta.db-shm", dir) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int
 db_open(const char *dir, bool create, const struct meta_say *say, struct meta_db **out)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
@@ -298,17 +305,6 @@ out:
         db_close(db);
     else
         *out = db;
-    return r;
-}
-
-int
-db_open_again(const char *dir, const struct meta_say *say, struct meta_db **out)
-{
-    int r;
-
-    index_is_good = true;
-    r = db_open(dir, false, say, out);
-    index_is_good = false;
     return r;
 }
 
