@@ -23,6 +23,8 @@ struct route_vol *route_vol_by_id(uint64_t id);
 // A token: an open file description of the kernel's that can be neither read nor written (access mode 3), so
 // that what gets past the hooks is told EBADF. -errno.
 int route_token(struct route_vol *v, int flags); // O_CLOEXEC or not
+// One of a description of its own, which can be stamped.
+int route_token_own(struct route_vol *v);
 // A description on the same file for OFD locks: byte `inode` is the flock of that inode. -errno
 int route_lock_fd(struct route_vol *v);
 
