@@ -34,6 +34,17 @@ void route_umask_set(mode_t mask); // the program has set it
 // The caller's credential with its umask into t, if that can be had cheaply.
 void route_cred_fill(struct route_target *t);
 
+// ---- paths (route_path.c, route_walk.c) ----
+
+#define ROUTE_LINKS_MAX 40 // as Linux
+// Behind the components that are nothing: "", ".".
+const char *route_skip_nothing(const char *p);
+// A native call on t failed: is only the last name missing, and no link? Then no link can have led into a
+// volume: this is how nearly all calls fail. Writes t->buf.
+bool route_plainly_missing(struct route_target *t);
+// Walks t's native path. 1: it leads into *v, and t->buf is the rest; 0: it does not; -errno.
+int route_walk(struct route_target *t, unsigned flags, struct route_vol **v);
+
 // ---- the table of records, shared by all processes of one `zio run` (route_table.c) ----
 
 #define ROUTE_RECORDS 65536u
