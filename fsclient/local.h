@@ -18,8 +18,9 @@
 #include "fsclient/driver.h"
 #include "meta/meta.h"
 
-#define LOCAL_TABLE 256 // buckets of the table of inodes in use
-#define LOCAL_WINDOW 32 // chunks of a file that are remembered
+#define LOCAL_TABLE 1024 // buckets of the table of inodes in use
+#define LOCAL_WINDOW 32  // chunks of a file that are remembered
+#define LOCAL_IDLE 2048  // inodes that are kept although nobody uses them; 2 KiB each
 
 // What a read within one chunk must know, as of a version of the inode. Readers take it without a lock: `seq`
 // is odd while it is written, and changed afterwards (local_read.c).
@@ -32,7 +33,7 @@ struct hot {
 
 #define LOCAL_HOT 8 // by index; power of two
 
-// An inode in use in this process.
+// An inode in use in this process, or of late.
 struct linode {
     struct linode *next; // in its bucket; table_lock
     uint64_t ino;
@@ -79,7 +80,10 @@ struct local {
     int lock_fd;            // DIR/lock: byte `ino` is the lock of that inode
     _Atomic uint32_t *gate; // its first word, shared by all: somebody wants everything (local_lock.c)
     pthread_mutex_t table_lock;
+    bool fork_locked; // by the thread that forks
     struct linode *table[LOCAL_TABLE];
+    uint32_t idle;                          // inodes in the table that nobody uses
+    uint32_t hand;                          // the bucket that is trimmed next
     LIST_HEAD(token_list, fsc_file) tokens; // files with a descriptor for flock; table_lock
     struct local_pins pins;
     pthread_mutex_t garbage_lock; // one thread takes the garbage out
@@ -96,6 +100,7 @@ local_cred(const struct fsc_cred *cred, struct meta_cred *out)
     return out;
 }
 
+bool local_space(struct local *l, struct meta_chunk *c); // local_space.c
 void local_attr(const struct meta_attr *in, struct fsc_attr *out);
 
 // local.c: the chunk engine's way to the disk in volumes opened from now on; NULL: the system's. Tests put

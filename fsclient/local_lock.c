@@ -124,10 +124,12 @@ struct linode *
 linode_get(struct local *l, uint64_t ino)
 {
     struct linode **bucket = &l->table[ino % LOCAL_TABLE], *in;
+    bool fresh;
 
     pthread_mutex_lock(&l->table_lock);
     for (in = *bucket; in && in->ino != ino; in = in->next)
         ;
+    fresh = in == NULL;
     if (!in) {
         in = calloc(1, sizeof *in);
         if (in) {
@@ -137,32 +139,48 @@ linode_get(struct local *l, uint64_t ino)
             *bucket = in;
         }
     }
-    if (in)
-        in->refs++;
+    if (in && in->refs++ == 0 && !fresh)
+        l->idle--;
     pthread_mutex_unlock(&l->table_lock);
     return in;
 }
 
+static void
+linode_free(struct linode *in)
+{
+    pthread_mutex_destroy(&in->lock);
+    pthread_mutex_destroy(&in->map_lock);
+    pthread_cond_destroy(&in->free);
+    free(in);
+}
+
+// Frees what nobody uses in one bucket after another, until half of the idle ones are gone. With table_lock.
+static void
+trim_idle(struct local *l)
+{
+    for (size_t i = 0; i < LOCAL_TABLE && l->idle > LOCAL_IDLE / 2; i++) {
+        struct linode **p = &l->table[l->hand++ % LOCAL_TABLE], *in;
+
+        while ((in = *p) != NULL)
+            if (in->refs == 0) {
+                *p = in->next;
+                linode_free(in);
+                l->idle--;
+            } else {
+                p = &in->next;
+            }
+    }
+}
+
+// An inode that nobody uses any more stays for a while with what is known of its chunks: most files that are
+// closed are soon opened again, and asking for the chunks anew costs more than the rest of the open.
 void
 linode_put(struct local *l, struct linode *in)
 {
-    struct linode **p = &l->table[in->ino % LOCAL_TABLE];
-
     pthread_mutex_lock(&l->table_lock);
-    if (--in->refs > 0)
-        in = NULL;
-    for (; in && *p; p = &(*p)->next)
-        if (*p == in) {
-            *p = in->next;
-            break;
-        }
+    if (--in->refs == 0 && ++l->idle > LOCAL_IDLE)
+        trim_idle(l);
     pthread_mutex_unlock(&l->table_lock);
-    if (in) {
-        pthread_mutex_destroy(&in->lock);
-        pthread_mutex_destroy(&in->map_lock);
-        pthread_cond_destroy(&in->free);
-        free(in);
-    }
 }
 
 // Waits while somebody wants everything.

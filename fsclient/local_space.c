@@ -9,17 +9,13 @@
 
 #include "fsclient/local.h"
 
-// Takes the bytes [from, to) of a chunk away, which metadata says are not to be seen. Space only: a shared
-// chunk keeps its bytes.
-static int
+// Takes the bytes [from, to) of a chunk away, which metadata says are not to be seen. Space only: where it
+// fails, and in a shared chunk, they stay, and whoever lengthens the chunk zeroes them.
+static void
 cut_tail(struct local *l, const struct meta_cut *cut)
 {
-    int err;
-
-    if (cut->id == 0 || cut->flags & META_CHUNK_SHARED)
-        return 0;
-    err = chunk_truncate(l->c, cut->id, cut->from);
-    return err == -ENOENT ? 0 : err;
+    if (cut->id != 0 && !(cut->flags & META_CHUNK_SHARED))
+        (void)chunk_truncate(l->c, cut->id, cut->from);
 }
 
 int
@@ -44,7 +40,7 @@ local_truncate(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, uint64
         } else {
             err = meta_truncate(l->m, local_cred(cred, &buf), ino, size, &cut, &now);
             if (!err)
-                err = cut_tail(l, &cut);
+                cut_tail(l, &cut);
         }
         linode_unlock(l, in);
         local_garbage_hint(l, 1);
@@ -55,6 +51,20 @@ local_truncate(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, uint64
     return err;
 }
 
+// A chunk with gaps: how much of the disk it takes now, for st_blocks and quotas. True: that has changed.
+bool
+local_space(struct local *l, struct meta_chunk *c)
+{
+    struct chunk_info info;
+    uint32_t before = c->space;
+
+    if (chunk_stat(l->c, c->id, &info) != 0)
+        return false;
+    c->space = info.stored < c->length ? (uint32_t)info.stored : c->length;
+    c->space = c->space ? c->space : 1; // 0 would mean all of it
+    return c->space != before;
+}
+
 // Bytes inside of a chunk become zeros; of a shared chunk, in a copy.
 static int
 cut_middle(struct local *l, uint64_t ino, const struct meta_cut *cut)
@@ -62,17 +72,22 @@ cut_middle(struct local *l, uint64_t ino, const struct meta_cut *cut)
     struct meta_chunk change;
     int err;
 
-    if (!(cut->flags & META_CHUNK_SHARED))
-        return chunk_punch(l->c, cut->id, cut->from, cut->to - cut->from);
     if (meta_get_chunks(l->m, ino, cut->index, &change, 1) != 1 || change.id != cut->id)
         return -ESTALE;
     change.replaces = cut->id;
+    if (!(cut->flags & META_CHUNK_SHARED)) {
+        err = chunk_punch(l->c, cut->id, cut->from, cut->to - cut->from);
+        if (err || !local_space(l, &change))
+            return err;
+        return meta_commit_write(l->m, ino, 0, META_KEEP_TIMES, &change, 1, NULL);
+    }
     err = meta_new_chunks(l->m, &change.id, 1);
     if (!err)
         err = chunk_clone(l->c, cut->id, change.id);
     if (err)
         return err;
     err = chunk_punch(l->c, change.id, cut->from, cut->to - cut->from);
+    local_space(l, &change);
     if (!err)
         err = meta_commit_write(l->m, ino, 0, 0, &change, 1, NULL);
     if (err)

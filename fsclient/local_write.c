@@ -103,9 +103,9 @@ static int
 overwrite(struct local *l, struct linode *in, struct cursor from, size_t total, uint64_t offset)
 {
     uint64_t first = offset / l->chunk_size, last = (offset + total - 1) / l->chunk_size;
-    struct meta_chunk map[PIECES];
+    struct meta_chunk map[PIECES], changes[PIECES];
     struct meta_attr attr;
-    size_t done = 0, n;
+    size_t done = 0, n, n_changes = 0;
     int64_t now;
     int err;
 
@@ -137,11 +137,18 @@ overwrite(struct local *l, struct linode *in, struct cursor from, size_t total, 
         return err == -ENOENT ? -EAGAIN : err;
     err = local_kill_suid(l, in->ino, &attr);
     now = coarse_now();
+    for (uint64_t i = first; i <= last && !err; i++) { // gaps may have been filled
+        struct meta_chunk *c = &map[i - first];
+
+        c->replaces = c->id;
+        if (c->space < c->length && local_space(l, c))
+            changes[n_changes++] = *c;
+    }
     // Not where the last change was in this very tick of the clock (a time further ahead was set by utimens).
-    if (!err && attr.mtime >= now && attr.mtime - now < TICK_NS)
+    if (!err && !n_changes && attr.mtime >= now && attr.mtime - now < TICK_NS)
         meta_wrote(l->m, in->ino);
     else if (!err)
-        err = meta_commit_write(l->m, in->ino, 0, now, NULL, 0, NULL);
+        err = meta_commit_write(l->m, in->ino, 0, now, changes, n_changes, NULL);
     return err;
 }
 
@@ -218,6 +225,8 @@ batch_add(struct local *l, struct batch *b, const struct meta_chunk *c, struct c
     to->space = space_after(c, to, at, *n);
     if (at + *n > to->length)
         to->length = (uint32_t)(at + *n);
+    if (c->id && c->space < c->length) // it had gaps, and the write may have filled some
+        local_space(l, to);
     b->n++;
     return err;
 }

@@ -60,15 +60,22 @@ llseek(int fd, off_t off, int whence)
 
 // ---- attributes ----
 
+// What was stored through mappings is to show.
+#define SETTLE(fd)                                                                                           \
+    if (unlikely(atomic_load_explicit(&rmap_count, memory_order_relaxed)) && route_fd(fd))                   \
+    route_map_settle(fd)
+
 ZIO_EXPORT int
 fstat(int fd, struct stat *st)
 {
+    SETTLE(fd);
     ON_FILE(fd, real.fstat64(fd, (struct stat64 *)st), fsc.fstat(file, st));
 }
 
 ZIO_EXPORT int
 fstat64(int fd, struct stat64 *st)
 {
+    SETTLE(fd);
     ON_FILE(fd, real.fstat64(fd, st), fsc.fstat(file, (struct stat *)st));
 }
 
@@ -165,6 +172,7 @@ futimes(int fd, const struct timeval tv[2])
 ZIO_EXPORT int
 fsync(int fd)
 {
+    SETTLE(fd);
     if (unlikely(route_fd(fd)))
         pthread_testcancel();
     ON_FILE(fd, real.fsync(fd), fsc.fsync(file));
@@ -173,6 +181,7 @@ fsync(int fd)
 ZIO_EXPORT int
 fdatasync(int fd)
 {
+    SETTLE(fd);
     if (unlikely(route_fd(fd)))
         pthread_testcancel();
     ON_FILE(fd, real.fdatasync(fd), fsc.fdatasync(file));

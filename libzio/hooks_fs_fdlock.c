@@ -18,6 +18,8 @@
 #include "libzio/sys.h"
 
 #define SLICE_MS 20
+// Processes and records have numbers of their own; bit 62 tells them apart.
+#define OFD_OWNER(f) (1ull << 62 | (f)->index)
 
 static _Atomic bool posix_used; // a lock of F_SETLK was taken, ever: closing must look for it
 
@@ -143,8 +145,7 @@ int
 route_lock(struct route_file *f, int cmd, struct flock *l)
 {
     bool ofd = cmd == F_OFD_GETLK || cmd == F_OFD_SETLK || cmd == F_OFD_SETLKW;
-    // Processes and records have numbers of their own; bit 62 tells them apart.
-    uint64_t owner = ofd ? 1ull << 62 | f->index : (uint64_t)zsys0(SYS_getpid);
+    uint64_t owner = ofd ? OFD_OWNER(f) : (uint64_t)zsys0(SYS_getpid);
     int mode = atomic_load(&f->rec->flags) & O_ACCMODE, err;
     struct route_guard g;
     struct fsc_lock r;
@@ -169,8 +170,8 @@ route_lock(struct route_file *f, int cmd, struct flock *l)
         route_refused("a lock of an open file description that several processes share");
         return -ENOLCK;
     }
-    if (!ofd && l->l_type != F_UNLCK)
-        atomic_store(&posix_used, true);
+    if (l->l_type != F_UNLCK)
+        atomic_store(ofd ? &f->ofd_locked : &posix_used, true);
     if (cmd == F_SETLKW || cmd == F_OFD_SETLKW) {
         route_enter(&g);
         err = fsc.setlk(route_file_fsc(f), owner, &r, 0);
@@ -193,6 +194,14 @@ route_lock_closed(struct route_file *f)
     route_enter(&g);
     fsc.unlock_owner(route_file_fsc(f), (uint64_t)zsys0(SYS_getpid));
     route_leave(&g);
+}
+
+// Within route_enter. (Where other processes have the description too, its lock goes with our last
+// descriptor.)
+void
+route_ofd_closed(struct route_file *f)
+{
+    fsc.unlock_owner(f->file, OFD_OWNER(f));
 }
 
 // ---- lockf: the C library's own rules on top of fcntl's ----

@@ -35,6 +35,8 @@ as_statfs(const struct statvfs *v, struct statfs *s)
 static long
 statvfs_in(struct route_target *t, void *arg)
 {
+    if (!*t->path && !t->self)
+        return -ENOENT; // fsclient would take it for the directory itself
     return fsc.statvfs(t->vol->fs, &t->at, t->path, ((struct statfs_args *)arg)->vfs);
 }
 
@@ -53,7 +55,7 @@ statfs_in(struct route_target *t, void *arg)
 
     if (fs_fault(t, 0, ((struct statfs_args *)arg)->fs, &r))
         return r;
-    r = fsc.statvfs(t->vol->fs, &t->at, t->path, &v);
+    r = !*t->path && !t->self ? -ENOENT : fsc.statvfs(t->vol->fs, &t->at, t->path, &v);
     if (r == 0)
         as_statfs(&v, ((struct statfs_args *)arg)->fs);
     return r;

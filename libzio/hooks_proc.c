@@ -14,6 +14,7 @@
 #include "libzio/hooks_fs.h"
 #include "libzio/hooks_mem.h"
 #include "libzio/real.h"
+#include "libzio/route_map.h"
 #include "libzio/route_priv.h"
 #include "libzio/zio.h"
 
@@ -72,8 +73,11 @@ ZIO_ALIAS(__clone, clone);
 ZIO_EXPORT void
 _exit(int code)
 {
-    if (zio_page->pid == (int)getpid())
+    if (zio_page->pid == (int)getpid()) {
+        if (rmap_count)
+            route_map_settle(-1);
         zio_stats_dump();
+    }
     real._exit(code);
     __builtin_unreachable();
 }
@@ -212,7 +216,7 @@ syscall(long nr, ...)
         zio_real_init();
     if (nr == SYS_exit_group && zio_page->pid == (int)getpid())
         zio_stats_dump();
-    if (!route_idle() && fs_syscall(nr, a, &r))
+    if (!route_idle() && (fs_syscall(nr, a, &r) || route_map_syscall(nr, a, &r)))
         return r;
     if (nr == SYS_close && zio_fd_is_ours((int)a[0])) {
         errno = EBADF;

@@ -22,6 +22,7 @@
 #include "libzio/memops.h"
 #include "libzio/policy.h"
 #include "libzio/real.h"
+#include "libzio/route_map.h"
 #include "libzio/route_priv.h"
 #include "libzio/sys.h"
 #include "libzio/uffd.h"
@@ -318,6 +319,8 @@ stop(void)
 
     if (zio_page->pid != (int)getpid())
         return;
+    if (rmap_count)
+        route_map_settle(-1);
     zio_stats_dump();
     for (uint32_t i = 0; zio_cfg.log_level >= 3 && i < POLICY_SITES; i++)
         if (policy_report(i, &r))

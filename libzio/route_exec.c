@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "libzio/real.h"
+#include "libzio/route_map.h"
 #include "libzio/route_priv.h"
 #include "libzio/sys.h"
 
@@ -172,7 +173,11 @@ route_exec_native(int dirfd, const char *path, char *const argv[], char *const e
                   const char *exe)
 {
     struct handover h;
-    long r = prepare(&h, envp, exe);
+    long r;
+
+    if (rmap_count)
+        route_map_settle(-1);
+    r = prepare(&h, envp, exe);
 
     if (r < 0)
         return (int)r;

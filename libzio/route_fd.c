@@ -222,6 +222,8 @@ route_file_unref(struct route_file *f)
     if (atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) > 1)
         return 0;
     route_enter(&g);
+    if (f->file && atomic_exchange(&f->ofd_locked, false))
+        route_ofd_closed(f);
     if (f->file)
         err = fsc.close(f->file);
     fd = atomic_exchange(&f->lock_fd, -1);

@@ -158,6 +158,32 @@ settle(const struct rmap *m)
 }
 
 void
+route_map_settle(int fd)
+{
+    struct route_file *rf = fd < 0 ? NULL : route_file_get(fd);
+    struct fsc_file *file = rf ? route_file_fsc(rf) : NULL;
+    struct route_guard g;
+    uint64_t ino = 0;
+    struct rmap m;
+
+    if (fd >= 0 && !file)
+        goto out;
+    if (file) {
+        route_enter(&g);
+        ino = fsc.file_ino(file);
+        route_leave(&g);
+    }
+    for (uintptr_t a = 0; rmap_next(a, UINTPTR_MAX, &m); a = m.end) {
+        if (fd < 0 || (m.file->ino == ino && m.file->vol == route_file_vol(rf)))
+            settle(&m);
+        rmap_file_put(m.file);
+    }
+out:
+    if (rf)
+        route_file_put(rf);
+}
+
+void
 route_map_forget(uintptr_t start, uintptr_t end)
 {
     struct rmap m;

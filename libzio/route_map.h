@@ -83,7 +83,13 @@ void route_map_fd_changed(int fd); // the same; keeps errno
 // there.
 struct iovec;
 void route_map_ready(const struct iovec *iov, int n);
+// What was stored so far shows in times and space: before somebody looks by this descriptor; -1: of all
+// files, before the mappings go with the process or its program. Both keep errno.
+void route_map_settle(int fd);
 extern _Atomic unsigned rmap_count; // 0: no need to call them
+
+// Those of syscall(2)'s numbers that map or move bytes: true and *r where it is one.
+bool route_map_syscall(long nr, const long *a, long *r);
 
 // ---- SIGBUS ----
 

@@ -79,8 +79,9 @@ void route_table_fork_child(void);
 // ---- this process's open files (route_fd.c) ----
 
 struct route_file {
-    _Atomic int refs;    // descriptors, and calls that use it; 0: free
-    _Atomic int lock_fd; // see route_lock_fd; -1: not made yet
+    _Atomic int refs;       // descriptors, and calls that use it; 0: free
+    _Atomic int lock_fd;    // see route_lock_fd; -1: not made yet
+    atomic_bool ofd_locked; // a lock of the open file description was taken here: closing gives it up
     struct fsc_file *_Atomic file;
     _Atomic int error; // why file is NULL
     struct route_vol *vol;
@@ -143,6 +144,7 @@ long route_openat2(int dirfd, const char *path, const void *how, size_t size);
 off_t route_lseek(int fd, off_t off, int whence);
 
 // hooks_fs_fdlock.c
+void route_ofd_closed(struct route_file *f);
 int route_lock(struct route_file *f, int cmd, struct flock *l); // fcntl's; -errno
 void route_lock_closed(struct route_file *f);                   // a descriptor of it is closed
 

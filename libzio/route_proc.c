@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "libzio/real.h"
@@ -176,6 +177,16 @@ is_hidden(char *entry, long hide)
     return hide & ROUTE_HIDE_PRELOAD;
 }
 
+// The kernel names a process after the file that it runs, which is a copy.
+static void
+take_name(void)
+{
+    const char *slash = route_exe ? strrchr(route_exe, '/') : NULL;
+
+    if (slash)
+        zsys2(SYS_prctl, PR_SET_NAME, slash + 1);
+}
+
 void
 route_start(char **env)
 {
@@ -193,6 +204,7 @@ route_start(char **env)
             if (!is_hidden(*from, hide))
                 *to++ = *from;
         *to = NULL;
+        take_name();
     }
     if (!route_on)
         return;

@@ -74,6 +74,9 @@ struct meta_options {
 enum {
     META_RDONLY = 1 << 0,  // no call that changes the volume (opening files for reading still counts them)
     META_NOATIME = 1 << 1, // meta_touch_atime does nothing
+    // As with fs.protected_hardlinks of Linux (proc_sys_fs(5)): who can't write to another's file can't link
+    // it
+    META_PROTECT_LINKS = 1 << 2,
 };
 
 struct meta_info {

@@ -18,13 +18,13 @@
 #include "meta/meta.h"
 
 #define SHARED_MAGIC 0x3173744d4f497aULL // "zIOMts1"
-#define SHARED_VERSION 2
+#define SHARED_VERSION 3
 #define SHARED_COUNTERS 65536 // power of two
 #define SHARED_SESSIONS 1024
 #define SHARED_HOLDS 65536    // power of two
 #define SHARED_HOLD_PROBE 64  // slots that are looked at for one inode
-#define SHARED_INDEX 32768    // power of two; slots of the log's index
-#define SHARED_LOG (1u << 20) // bytes
+#define SHARED_INDEX 131072   // power of two; slots of the log's index
+#define SHARED_LOG (4u << 20) // bytes
 
 // A session's counters. Its process alone writes them, without the lock.
 struct shared_stats {

@@ -14,8 +14,7 @@ modes(void)
         NEED(chown(kinds[k], U1, G1));
         for (mode_t bits = 0; bits < 8; bits++) {
             NEED(chmod(kinds[k], bits << 6));
-            AS(U1, G2)
-            {
+            AS (U1, G2) {
                 int got = 0;
 
                 for (int want = 0; want < 8; want++)
@@ -38,18 +37,17 @@ who(void)
     NEED(chown("f", U1, G1));
     T("root-reads", 0, access("f", R_OK | W_OK));
     T("root-runs", EACCES, access("f", X_OK));
-    AS(U2, G1)
-    T("group-reads", 0, access("f", R_OK));
-    AS(U2, G1)
-    T("group-writes", EACCES, access("f", W_OK));
-    AS(U2, G2, G1)
-    T("supplementary", 0, access("f", R_OK));
-    AS(U2, G2)
-    T("other", EACCES, access("f", R_OK));
-    AS(U2, G2)
-    T("exists", 0, access("f", F_OK));
-    CHILD
-    {
+    AS (U2, G1)
+        T("group-reads", 0, access("f", R_OK));
+    AS (U2, G1)
+        T("group-writes", EACCES, access("f", W_OK));
+    AS (U2, G2, G1)
+        T("supplementary", 0, access("f", R_OK));
+    AS (U2, G2)
+        T("other", EACCES, access("f", R_OK));
+    AS (U2, G2)
+        T("exists", 0, access("f", F_OK));
+    CHILD () {
         NEED(setresgid(G2, G1, G1));
         NEED(setresuid(U2, U1, U1));
         T("real", EACCES, access("f", R_OK));
@@ -57,8 +55,7 @@ who(void)
         T("euidaccess", 0, euidaccess("f", R_OK));
         T("opens", 0, try_open("f", O_RDONLY, 0));
     }
-    CHILD
-    {
+    CHILD () {
         NEED(setresuid(0, U2, U2));
         T("real-root", 0, access("f", R_OK));
         T("effective-other", EACCES, faccessat(AT_FDCWD, "f", R_OK, AT_EACCESS));
@@ -71,8 +68,8 @@ links(void)
     NEED(put_file("f", 0600, ""));
     NEED(symlink("f", "s"));
     NEED(symlink("none", "dangling"));
-    AS(U1, G1)
-    T("follows", EACCES, access("s", R_OK));
+    AS (U1, G1)
+        T("follows", EACCES, access("s", R_OK));
     T("dangling", ENOENT, access("dangling", F_OK));
     T("nofollow", 0, faccessat(AT_FDCWD, "dangling", F_OK, AT_SYMLINK_NOFOLLOW));
     T("nofollow-read", 0, faccessat(AT_FDCWD, "dangling", R_OK | W_OK, AT_SYMLINK_NOFOLLOW));

@@ -54,8 +54,8 @@ relative(void)
     NEED(mkdir("d", 0755));
     T("not-the-new-one", 0, openat(d, "s", O_RDONLY));
     NEED(chmod("moved", 0));
-    AS(U1, G1)
-    T("search-is-judged-now", EACCES, openat(d, "f", O_RDONLY));
+    AS (U1, G1)
+        T("search-is-judged-now", EACCES, openat(d, "f", O_RDONLY));
 }
 
 static void
@@ -79,8 +79,8 @@ current(void)
     NEED(chdir(case_dir));
     T("by-link", 0, chdir("s"));
     B("by-link-real", getcwd(buf, sizeof buf) && strcmp(buf, label_of("%s/d/e", case_dir)) == 0);
-    CHILD
-    B("child-inherits", has_text("f", "text"));
+    CHILD ()
+        B("child-inherits", has_text("f", "text"));
     NEED(fd = open("..", O_RDONLY));
     T("fchdir", 0, fchdir(fd));
     B("fchdir-there", has_text("e/f", "text"));
@@ -92,8 +92,8 @@ current(void)
     T("fchdir-bad", EBADF, fchdir(-1));
     NEED(chdir(case_dir));
     NEED(mkdir("shut", 0700));
-    AS(U1, G1)
-    T("no-search", EACCES, chdir("shut"));
+    AS (U1, G1)
+        T("no-search", EACCES, chdir("shut"));
     T("out", 0, chdir("/"));
     B("out-is", getcwd(buf, sizeof buf) && strcmp(buf, "/") == 0);
     T("back", 0, chdir(case_dir));
@@ -151,11 +151,11 @@ programs(void)
     NEED(chmod("true", 0644));
     EQ("no-execute-bit", 200 + EACCES, run("./true", NULL));
     NEED(chmod("true", 0711));
-    AS(U1, G1)
-    EQ("no-read-needed", 0, run("./true", NULL));
+    AS (U1, G1)
+        EQ("no-read-needed", 0, run("./true", NULL));
     NEED(chmod("true", 0700));
-    AS(U1, G1)
-    EQ("no-right", 200 + EACCES, run("./true", NULL));
+    AS (U1, G1)
+        EQ("no-right", 200 + EACCES, run("./true", NULL));
     NEED(chmod("true", 0755));
     EQ("dir", 200 + EACCES, run(".", NULL));
     EQ("none", 200 + ENOENT, run("./none", NULL));

@@ -64,8 +64,8 @@ void need_true(bool cond, const char *text);
 bool as_enter(uid_t uid, gid_t gid, const gid_t *groups, size_t n); // groups[0] is not looked at
 void as_leave(void);
 
-// CHILD { ... }: the block runs in a child, as the same user.
-#define CHILD for (bool child_ = child_enter(); child_; as_leave())
+// CHILD() { ... }: the block runs in a child, as the same user.
+#define CHILD() for (bool child_ = child_enter(); child_; as_leave())
 bool child_enter(void);
 
 // ---- shorthands; each returns 0 or -1 and errno, but for what is said ----

@@ -50,8 +50,7 @@ who(void)
     NEED(mkdir("open/theirs", 0700));
     NEED(mkdir("open/full", 0700));
     NEED(put_file("open/full/f", 0644, ""));
-    AS(U1, G1)
-    {
+    AS (U1, G1) {
         T("mkdir-no-write", EACCES, mkdir("shut/new", 0755));
         T("mkdir-there-first", EEXIST, mkdir("shut/sub", 0755));
         T("rmdir-no-write", EACCES, rmdir("shut/sub"));
@@ -90,8 +89,7 @@ sticky(void)
                 NEED(dir ? mkdir(path, 0777) : put_file(path, 0666, ""));
                 NEED(chown(path, own == OWN_FILE ? U1 : U2, G2));
             }
-            AS(U1, G1, G2)
-            {
+            AS (U1, G1, G2) {
                 T(label_of("%s-rename", l), want, rename("t/0", "t/r"));
                 T(label_of("%s-move", l), want, rename("t/1", "elsewhere/m"));
                 NEED(dir ? mkdir("elsewhere/n", 0755) : put_file("elsewhere/n", 0644, ""));
@@ -141,8 +139,7 @@ special(void)
     T("dir", EPERM, mknod("d", S_IFDIR | 0755, 0));
     T("symlink", EINVAL, mknod("l", S_IFLNK | 0777, 0));
     NEED(mkdir("open", 0777));
-    AS(U1, G1)
-    {
+    AS (U1, G1) {
         T("user-char", EPERM, mknod("open/c", S_IFCHR | 0644, makedev(1, 3)));
         T("user-block", EPERM, mknod("open/b", S_IFBLK | 0644, makedev(1, 3)));
         T("user-fifo", 0, mknod("open/p", S_IFIFO | 0644, 0));
@@ -151,14 +148,31 @@ special(void)
     }
 }
 
-// A FIFO is a pipe for all who open it; a socket has a name there.
 static void
 fifo(void)
+{
+    NEED(mkfifo("p", 0640));
+    EQ("mode", S_IFIFO | 0640, stat_of("p").st_mode);
+    EQ("size", 0, stat_of("p").st_size);
+    T("there", EEXIST, mkfifo("p", 0640));
+    T("path", 0, try_open("p", O_PATH, 0));
+    T("directory", ENOTDIR, try_open("p", O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0));
+    T("chmod", 0, chmod("p", 0600));
+    AS (U1, G1)
+        T("no-write", EACCES, mkfifo("q", 0644));
+    T("unlink", 0, unlink("p"));
+}
+
+// A FIFO is a pipe for all who open it; a socket has a name there.
+static void
+fifo_io(void)
 {
     char buf[8];
     int r, w;
 
     NEED(mkfifo("p", 0600));
+    AS (U1, G1)
+        T("no-permission", EACCES, open("p", O_RDONLY | O_NONBLOCK));
     T("no-reader", ENXIO, open("p", O_WRONLY | O_NONBLOCK));
     T("open-read", 0, r = open("p", O_RDONLY | O_NONBLOCK));
     T("open-write", 0, w = open("p", O_WRONLY | O_NONBLOCK));
@@ -166,12 +180,11 @@ fifo(void)
     EQ("read", 5, read(r, buf, sizeof buf));
     close(w);
     EQ("end", 0, read(r, buf, sizeof buf));
+    T("lseek", ESPIPE, lseek(r, 0, SEEK_SET));
+    T("pread", ESPIPE, pread(r, buf, 1, 0));
+    T("fallocate", ESPIPE, fallocate((close(r), r = open("p", O_RDWR)), 0, 0, 1));
     close(r);
     EQ("size", 0, stat_of("p").st_size);
-    AS(U1, G1)
-    T("no-permission", EACCES, open("p", O_RDONLY | O_NONBLOCK));
-    T("path", 0, try_open("p", O_PATH, 0));
-    T("unlink", 0, unlink("p"));
 }
 
 static void
@@ -195,6 +208,6 @@ unix_socket(void)
 }
 
 const struct test_case cases_dirs[] = {
-    {"mkdir", makes}, {"mkdir-who", who},      {"sticky", sticky}, {"mknod", special},
-    {"mkfifo", fifo}, {"socket", unix_socket}, {NULL, NULL},
+    {"mkdir", makes}, {"mkdir-who", who}, {"sticky", sticky},      {"mknod", special},
+    {"mkfifo", fifo}, {"fifo", fifo_io},  {"socket", unix_socket}, {NULL, NULL},
 };

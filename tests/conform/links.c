@@ -84,6 +84,46 @@ hard_errors(void)
     }
 }
 
+// Of this machine: proc_sys_fs(5).
+static bool
+links_protected(void)
+{
+    char c = '0';
+    int fd = open("/proc/sys/fs/protected_hardlinks", O_RDONLY);
+
+    if (fd >= 0 && read(fd, &c, 1) != 1)
+        c = '0';
+    close(fd);
+    return c == '1';
+}
+
+// Of another's files, those that one could not write to can't be linked either.
+static void
+hard_protected(void)
+{
+    int want = links_protected() ? EPERM : 0;
+
+    NEED(mkdir("open", 0777));
+    NEED(mkdir("shut", 0755));
+    NEED(put_file("read", 0644, ""));
+    NEED(put_file("write", 0666, ""));
+    NEED(put_file("setuid", 04777, ""));
+    NEED(put_file("setgid", 02777, ""));
+    NEED(mkfifo("fifo", 0666));
+    NEED(symlink("write", "symlink"));
+    AS (U1, G1) {
+        T("read", want, link("read", "open/read"));
+        T("write", 0, link("write", "open/write"));
+        T("setuid", want, link("setuid", "open/setuid"));
+        T("setgid", want, link("setgid", "open/setgid"));
+        T("fifo", want, link("fifo", "open/fifo"));
+        T("symlink", want, link("symlink", "open/symlink"));
+        T("there-first", EEXIST, link("read", "open/write"));
+        T("before-the-directory", want ? EPERM : EACCES, link("read", "shut/read"));
+    }
+    T("root", 0, link("read", "open/root"));
+}
+
 static void
 hard_who(void)
 {
@@ -91,8 +131,7 @@ hard_who(void)
     NEED(chown("mine", U1, G1));
     NEED(mkdir("shut", 0755));
     NEED(mkdir("open", 0777));
-    AS(U1, G1)
-    {
+    AS (U1, G1) {
         T("no-write", EACCES, link("mine", "shut/new"));
         T("write", 0, link("mine", "open/new"));
         T("there-first", EEXIST, link("mine", "open/new"));
@@ -136,8 +175,8 @@ removal(void)
     NEED(fd2 = dup(fd));
     close(fd);
     EQ("open-file-dup", 2, pread(fd2, buf, sizeof buf, 0));
-    CHILD
-    EQ("open-file-child", 2, pread(fd2, buf, sizeof buf, 0));
+    CHILD ()
+        EQ("open-file-child", 2, pread(fd2, buf, sizeof buf, 0));
     T("no-name-to-link", ENOENT, linkat(fd2, "", AT_FDCWD, "again", AT_EMPTY_PATH));
     close(fd2);
     B("other-stays", has_text("f", "another"));
@@ -161,8 +200,7 @@ open_dir_removed(void)
     T("dot", 0, openat(fd, ".", O_RDONLY));
     close(fd);
     NEED(mkdir("d", 0755));
-    CHILD
-    {
+    CHILD () {
         char buf[PATH_MAX];
 
         NEED(chdir("d"));
@@ -206,8 +244,8 @@ symbolic(void)
     NEED(fd = open("s", O_PATH | O_NOFOLLOW));
     EQ("readlinkat-empty", 12, readlinkat(fd, "", buf, sizeof buf));
     close(fd);
-    AS(U1, G1)
-    T("no-write", EACCES, symlink("x", "n"));
+    AS (U1, G1)
+        T("no-write", EACCES, symlink("x", "n"));
     T("unlink", 0, unlink("s"));
 }
 
@@ -256,8 +294,8 @@ follows(void)
     NEED(mkdir("shut", 0700));
     NEED(symlink("../d/f", "shut/s"));
     NEED(symlink("shut/s", "via"));
-    AS(U1, G1)
-    T("no-search-on-the-way", EACCES, stat("via", &st));
+    AS (U1, G1)
+        T("no-search-on-the-way", EACCES, stat("via", &st));
     if (other_dir) {
         snprintf(name, sizeof name, "out-%d", (int)getpid() % 100000);
         snprintf(text, sizeof text, "%s/%s", other_dir, name);
@@ -274,12 +312,9 @@ follows(void)
 }
 
 const struct test_case cases_links[] = {
-    {"link", hard},
-    {"link-errors", hard_errors},
-    {"link-who", hard_who},
-    {"unlink", removal},
-    {"rmdir-open", open_dir_removed},
-    {"symlink", symbolic},
-    {"symlink-follow", follows},
+    {"link", hard},         {"link-errors", hard_errors},
+    {"link-who", hard_who}, {"link-protected", hard_protected},
+    {"unlink", removal},    {"rmdir-open", open_dir_removed},
+    {"symlink", symbolic},  {"symlink-follow", follows},
     {NULL, NULL},
 };

@@ -38,8 +38,7 @@ process_locks(void)
     T("write-lock", 0, lock(fd, F_SETLK, F_WRLCK, 2, 4));
     T("again-by-us", 0, lock(fd, F_SETLK, F_WRLCK, 2, 4));
     EQ("get-own", F_UNLCK, asked(fd, F_GETLK, F_WRLCK, 0, 0).l_type);
-    CHILD
-    {
+    CHILD () {
         T("conflict", EAGAIN, lock(fd, F_SETLK, F_WRLCK, 0, 0));
         T("conflict-read", EAGAIN, lock(fd, F_SETLK, F_RDLCK, 5, 1));
         T("beside-before", 0, lock(fd, F_SETLK, F_WRLCK, 0, 2));
@@ -52,15 +51,13 @@ process_locks(void)
         EQ("get-whence", SEEK_SET, fl.l_whence);
     }
     T("middle-unlock", 0, lock(fd, F_SETLK, F_UNLCK, 3, 1));
-    CHILD
-    {
+    CHILD () {
         T("middle-is-free", 0, lock(fd, F_SETLK, F_WRLCK, 3, 1));
         T("left-is-not", EAGAIN, lock(fd, F_SETLK, F_WRLCK, 2, 1));
         T("right-is-not", EAGAIN, lock(fd, F_SETLK, F_WRLCK, 5, 1));
     }
     T("downgrade", 0, lock(fd, F_SETLK, F_RDLCK, 0, 0));
-    CHILD
-    {
+    CHILD () {
         T("shared", 0, lock(fd, F_SETLK, F_RDLCK, 0, 10));
         T("shared-write", EAGAIN, lock(fd, F_SETLK, F_WRLCK, 0, 10));
         fl = asked(fd, F_GETLK, F_WRLCK, 0, 0);
@@ -69,8 +66,8 @@ process_locks(void)
     T("upgrade", 0, lock(fd, F_SETLK, F_WRLCK, 0, 0));
     NEED(fd2 = open("f", O_RDONLY));
     close(fd2);
-    CHILD
-    T("any-close-gives-up", 0, lock(fd, F_SETLK, F_WRLCK, 0, 0));
+    CHILD ()
+        T("any-close-gives-up", 0, lock(fd, F_SETLK, F_WRLCK, 0, 0));
     NEED(lseek(fd, 4, SEEK_SET));
     fl = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_CUR, .l_start = 1, .l_len = 2};
     T("from-current", 0, fcntl(fd, F_SETLK, &fl));
@@ -78,8 +75,7 @@ process_locks(void)
     T("from-end", 0, fcntl(fd, F_SETLK, &fl));
     fl = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 3, .l_len = -3};
     T("negative-length", 0, fcntl(fd, F_SETLK, &fl));
-    CHILD
-    {
+    CHILD () {
         EQ("from-current-is", 5, asked(fd, F_GETLK, F_WRLCK, 4, 3).l_start);
         EQ("from-end-is", 8, asked(fd, F_GETLK, F_WRLCK, 8, 9).l_start);
         EQ("negative-length-is", 3, asked(fd, F_GETLK, F_WRLCK, 0, 3).l_len);
@@ -96,9 +92,9 @@ process_locks(void)
     NEED(fd = open("f", O_WRONLY));
     T("wronly-read-lock", EBADF, lock(fd, F_SETLK, F_RDLCK, 0, 1));
     T("lockf", 0, lockf(fd, F_LOCK, 5));
-    CHILD
-    T("lockf-test", EACCES,
-      lockf(fd, F_TEST, 5) == -1 && (errno == EACCES || errno == EAGAIN) ? (errno = EACCES, -1) : 0);
+    CHILD ()
+        T("lockf-test", EACCES,
+          lockf(fd, F_TEST, 5) == -1 && (errno == EACCES || errno == EAGAIN) ? (errno = EACCES, -1) : 0);
     close(fd);
 }
 
@@ -206,16 +202,14 @@ waits_end(void)
 
     NEED(fd = open("f", O_RDWR | O_CREAT, 0644));
     NEED(lock(fd, F_SETLK, F_WRLCK, 0, 1));
-    CHILD
-    {
+    CHILD () {
         NEED(sigaction(SIGALRM, &act, NULL));
         NEED(setitimer(ITIMER_REAL, &soon, NULL));
         T("fcntl-signal", EINTR, lock(fd, F_SETLKW, F_WRLCK, 0, 1));
     }
     int mine = open("f", O_RDWR);
     NEED(flock(mine, LOCK_EX));
-    CHILD
-    {
+    CHILD () {
         int other = open("f", O_RDWR);
         NEED(sigaction(SIGALRM, &act, NULL));
         NEED(setitimer(ITIMER_REAL, &soon, NULL));
@@ -263,8 +257,7 @@ description_locks(void)
     T("shared", 0, lock(b, F_OFD_SETLK, F_RDLCK, 0, 4));
     T("shared-unlock", 0, lock(b, F_OFD_SETLK, F_UNLCK, 0, 4));
     T("upgrade", 0, lock(c, F_OFD_SETLK, F_WRLCK, 0, 4));
-    CHILD
-    {
+    CHILD () {
         T("child-is-the-same", 0, lock(a, F_OFD_SETLK, F_WRLCK, 0, 4));
         T("child-other", EAGAIN, lock(b, F_OFD_SETLK, F_WRLCK, 0, 4));
     }
@@ -300,14 +293,13 @@ whole_file(void)
     NEED(c = dup(a));
     close(a);
     T("dup-holds", EWOULDBLOCK, flock(b, LOCK_EX | LOCK_NB));
-    CHILD
-    {
+    CHILD () {
         T("child-is-the-same", 0, flock(c, LOCK_EX | LOCK_NB));
         T("child-other", EWOULDBLOCK, flock(b, LOCK_EX | LOCK_NB));
     }
     T("child-end-keeps", EWOULDBLOCK, flock(b, LOCK_EX | LOCK_NB));
-    CHILD
-    T("child-unlocks", 0, flock(c, LOCK_UN));
+    CHILD ()
+        T("child-unlocks", 0, flock(c, LOCK_UN));
     T("child-unlocked", 0, flock(b, LOCK_EX | LOCK_NB));
     close(b);
     T("close-gives-up", 0, flock(c, LOCK_EX | LOCK_NB));

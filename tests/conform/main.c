@@ -59,13 +59,21 @@ read_exclusions(const char *path)
     return 0;
 }
 
-void
-report(const char *name, bool good, const char *why)
+static size_t
+exclusion_of(const char *name)
 {
     size_t i = 0;
 
     while (i < n_excluded && fnmatch(excluded[i].name, name, 0) != 0)
         i++;
+    return i;
+}
+
+void
+report(const char *name, bool good, const char *why)
+{
+    size_t i = exclusion_of(name);
+
     if (i < n_excluded && !good) {
         printf("skip %s: excluded: %s\n", name, excluded[i].reason);
     } else if (i < n_excluded && !strpbrk(excluded[i].name, "*?[")) {
@@ -106,9 +114,17 @@ run_here(const struct test_case *c, const char *dir)
 static bool
 run_case(const struct test_case *c, const char *dir)
 {
+    char all_of_it[200];
     int status;
+    size_t i;
     pid_t pid;
 
+    snprintf(all_of_it, sizeof all_of_it, "%s/*", c->name);
+    i = exclusion_of(all_of_it);
+    if (i < n_excluded) {
+        printf("skip %s: excluded: %s\n", c->name, excluded[i].reason);
+        return true;
+    }
     fflush(stdout);
     pid = fork();
     if (pid == 0)

@@ -88,8 +88,7 @@ static void private(void)
     NEED(pread(fd, &c, 1, 100));
     EQ("not-written-back", 'a', c);
     T("mprotect", 0, mprotect(p, PAGE, PROT_READ));
-    CHILD
-    {
+    CHILD () {
         p[PAGE] = 'c';
         EQ("child", 'x', p[100]);
     }
@@ -197,8 +196,7 @@ processes(void)
 
     NEED(fd = make("f", '-', LEN));
     p = map(fd, PROT_READ | PROT_WRITE, MAP_SHARED, LEN);
-    CHILD
-    {
+    CHILD () {
         p[0] = 'c';
         T("child-stores", 0, msync(p, PAGE, MS_SYNC));
     }

@@ -278,8 +278,7 @@ static void
 no_entry(void)
 {
     setup();
-    EACH_OP(o)
-    {
+    EACH_OP (o) {
         T(label_of("%s-empty", o->name), ENOENT, o->run(""));
         T(label_of("%s-parent", o->name), ENOENT, o->run("none/x"));
         if (!(o->kind & MAKES) && o->run != op_rename_to)
@@ -291,30 +290,29 @@ static void
 not_dir(void)
 {
     setup();
-    EACH_OP(o)
-    T(o->name, ENOTDIR, o->run("file/x"));
-    EACH_OP(o)
-    if (o->kind & DIR_ONLY)
-        T(label_of("%s-file", o->name), ENOTDIR, o->run("file"));
+    EACH_OP (o)
+        T(o->name, ENOTDIR, o->run("file/x"));
+    EACH_OP (o)
+        if (o->kind & DIR_ONLY)
+            T(label_of("%s-file", o->name), ENOTDIR, o->run("file"));
 }
 
 static void
 loops(void)
 {
     setup();
-    EACH_OP(o)
-    T(label_of("%s-parent", o->name), ELOOP, o->run("loop1/x"));
-    EACH_OP(o)
-    if (!(o->kind & (MAKES | LINK)))
-        T(label_of("%s-last", o->name), ELOOP, o->run("loop1"));
+    EACH_OP (o)
+        T(label_of("%s-parent", o->name), ELOOP, o->run("loop1/x"));
+    EACH_OP (o)
+        if (!(o->kind & (MAKES | LINK)))
+            T(label_of("%s-last", o->name), ELOOP, o->run("loop1"));
 }
 
 static void
 too_long(void)
 {
     setup();
-    EACH_OP(o)
-    {
+    EACH_OP (o) {
         T(label_of("%s-component", o->name), ENAMETOOLONG, o->run(long_path("dir/", 4 + NAME_MAX + 1)));
         T(label_of("%s-inner", o->name), ENAMETOOLONG,
           o->run(strcat((char *)long_path("", NAME_MAX + 1), "/x")));
@@ -330,8 +328,7 @@ longest(void)
 
     setup();
     name = long_path("", NAME_MAX);
-    EACH_OP(o)
-    {
+    EACH_OP (o) {
         if (o->kind & MAKES) {
             T(label_of("%s-component", o->name), 0, o->run(name));
             NEED(o->run == op_mkdir ? rmdir(name) : unlink(name));
@@ -353,12 +350,11 @@ no_search(void)
     NEED(chmod(".", 0777));
     NEED(chmod("file", 0666));
     NEED(chown("file", U1, G1));
-    AS(U1, G1)
-    {
-        EACH_OP(o)
-        T(label_of("%s-there", o->name), EACCES, o->run("dir/sub"));
-        EACH_OP(o)
-        T(label_of("%s-none", o->name), EACCES, o->run("dir/none"));
+    AS (U1, G1) {
+        EACH_OP (o)
+            T(label_of("%s-there", o->name), EACCES, o->run("dir/sub"));
+        EACH_OP (o)
+            T(label_of("%s-none", o->name), EACCES, o->run("dir/none"));
     }
 }
 
@@ -371,8 +367,7 @@ read_only(void)
     }
     setup();
     NEED(setxattr("file", "user.x", "1", 1, 0));
-    EACH_OP(o)
-    {
+    EACH_OP (o) {
         if (!(o->kind & CHANGES))
             continue;
         NEED(chdir(ro_dir));
@@ -397,8 +392,8 @@ static void
 bad_pointers(void)
 {
     setup();
-    EACH_OP(o)
-    T(o->name, EFAULT, o->run((const char *)1));
+    EACH_OP (o)
+        T(o->name, EFAULT, o->run((const char *)1));
 }
 
 static void

@@ -102,8 +102,7 @@ truncates(void)
     B("mtime", time_before(before.st_mtim, stat_of("f").st_mtim));
     B("ctime", time_before(before.st_ctim, stat_of("f").st_ctim));
     NEED(put_file("f", 0444, "text"));
-    AS(U1, G1)
-    {
+    AS (U1, G1) {
         T("no-write", EACCES, try_open("f", O_RDONLY | O_TRUNC, 0));
         T("no-write-creat", EACCES, try_open("f", O_WRONLY | O_TRUNC | O_CREAT, 0644));
     }
@@ -202,8 +201,8 @@ path_only(void)
     NEED(put_file("f", 0, "text"));
     NEED(mkdir("d", 0755));
     NEED(put_file("d/g", 0644, "inside"));
-    AS(U1, G1)
-    T("no-permission-needed", 0, try_open("f", O_PATH, 0));
+    AS (U1, G1)
+        T("no-permission-needed", 0, try_open("f", O_PATH, 0));
     NEED(fd = open("f", O_PATH));
     T("read", EBADF, read(fd, &c, 1));
     T("write", EBADF, write(fd, &c, 1));
@@ -265,8 +264,8 @@ tmpfile_(void)
     T("rdonly", EINVAL, try_open("d", O_TMPFILE | O_RDONLY, 0640));
     T("file", ENOTDIR, try_open("d/named", O_TMPFILE | O_RDWR, 0640));
     T("creat", EINVAL, try_open("d", O_TMPFILE | O_RDWR | O_CREAT, 0640));
-    AS(U1, G1)
-    T("no-write", EACCES, try_open("d", O_TMPFILE | O_RDWR, 0640));
+    AS (U1, G1)
+        T("no-write", EACCES, try_open("d", O_TMPFILE | O_RDWR, 0640));
 }
 
 static void
@@ -298,8 +297,8 @@ other_flags(void)
     EQ("nonblock-read", 1, read(fd, &c, 1));
     close(fd);
     T("noatime-owner", 0, try_open("f", O_RDONLY | O_NOATIME, 0));
-    AS(U2, G2)
-    T("noatime-other", EPERM, try_open("f", O_RDONLY | O_NOATIME, 0));
+    AS (U2, G2)
+        T("noatime-other", EPERM, try_open("f", O_RDONLY | O_NOATIME, 0));
     T("noctty", 0, try_open("f", O_RDONLY | O_NOCTTY, 0));
     NEED(fd = open(".", O_RDONLY));
     T("fsync-dir", 0, fsync(fd));

@@ -55,8 +55,7 @@ who(void)
     NEED(chown("mine", U1, G1));
     NEED(put_file("theirs", 0666, ""));
     NEED(chown("theirs", U2, G2));
-    AS(U1, G1, G2)
-    {
+    AS (U1, G1, G2) {
         T("give-away", EPERM, chown("mine", U2, (gid_t)-1));
         T("give-away-with-group", EPERM, chown("mine", U2, G2));
         T("own-uid", 0, chown("mine", U1, (gid_t)-1));
@@ -71,8 +70,8 @@ who(void)
         int fd = open("theirs", O_RDWR);
         T("others-fchown", EPERM, fchown(fd, (uid_t)-1, G1));
     }
-    AS(U1, G1)
-    T("left-group", EPERM, chown("mine", (uid_t)-1, G2));
+    AS (U1, G1)
+        T("left-group", EPERM, chown("mine", (uid_t)-1, G2));
     EQ("mine-uid", U1, stat_of("mine").st_uid);
     EQ("theirs-gid", G2, stat_of("theirs").st_gid);
 }
@@ -91,8 +90,8 @@ set_bits(void)
         NEED(put_file("f", 0644, ""));
         NEED(chown("f", U1, G1));
         NEED(chmod("f", rows[i].before));
-        AS(U1, G1, G2)
-        T(label_of("owner-%s", rows[i].name), 0, chown("f", (uid_t)-1, G2));
+        AS (U1, G1, G2)
+            T(label_of("owner-%s", rows[i].name), 0, chown("f", (uid_t)-1, G2));
         EQ(label_of("owner-%s-is", rows[i].name), rows[i].after, mode_of("f"));
         NEED(chmod("f", rows[i].before));
         T(label_of("root-%s", rows[i].name), 0, chown("f", U2, G1));
@@ -101,8 +100,8 @@ set_bits(void)
     NEED(chmod("f", 06755));
     NEED(chown("f", U1, G1));
     NEED(chmod("f", 06755));
-    AS(U1, G1)
-    T("owner-no-change", 0, chown("f", U1, G1));
+    AS (U1, G1)
+        T("owner-no-change", 0, chown("f", U1, G1));
     EQ("owner-no-change-is", 0755, mode_of("f"));
     NEED(chmod("f", 06755));
     T("root-nothing", 0, chown("f", (uid_t)-1, (gid_t)-1));
@@ -128,8 +127,7 @@ inherits(void)
         NEED(mkdir("d", 0777));
         NEED(chown("d", U2, G2));
         NEED(chmod("d", rows[i].dir_mode));
-        AS(U1, G1)
-        {
+        AS (U1, G1) {
             NEED(try_open("d/f", O_WRONLY | O_CREAT, 0644));
             NEED(try_open("d/x", O_WRONLY | O_CREAT, 02755));
             NEED(mkdir("d/d", 0755));
@@ -158,8 +156,8 @@ inherits(void)
     NEED(mkdir("d", 0777));
     NEED(chown("d", U2, G2));
     NEED(chmod("d", 02777));
-    AS(U1, G1, G2)
-    NEED(try_open("d/x", O_WRONLY | O_CREAT, 02755));
+    AS (U1, G1, G2)
+        NEED(try_open("d/x", O_WRONLY | O_CREAT, 02755));
     EQ("member-setgid-file", 02755, mode_of("d/x"));
 }
 
@@ -170,8 +168,7 @@ effective(void)
     NEED(mkdir("d", 0777));
     NEED(put_file("f", 0600, ""));
     NEED(chown("f", U1, G1));
-    CHILD
-    {
+    CHILD () {
         NEED(setegid(G1));
         NEED(seteuid(U1));
         T("euid-opens", 0, try_open("f", O_RDWR, 0));
@@ -183,8 +180,7 @@ effective(void)
     }
     EQ("euid-made", U1, stat_of("d/made").st_uid);
     EQ("root-again-gid", G2, stat_of("d/made").st_gid);
-    CHILD
-    {
+    CHILD () {
         int fd = open("f", O_RDWR);
         NEED(setresgid(G2, G2, G2));
         NEED(setresuid(U2, U2, U2));

@@ -62,8 +62,7 @@ who(void)
     NEED(put_file("theirs", 0666, ""));
     NEED(chown("theirs", U2, G1));
     NEED(mkdir("theirdir", 0777));
-    AS(U1, G1)
-    {
+    AS (U1, G1) {
         T("owner", 0, chmod("mine", 0600));
         T("other", EPERM, chmod("theirs", 0600));
         T("other-no-change", EPERM, chmod("theirs", 0666));
@@ -84,8 +83,7 @@ set_gid(void)
     NEED(chown("f", U1, G2));
     NEED(mkdir("d", 0755));
     NEED(chown("d", U1, G2));
-    AS(U1, G1)
-    {
+    AS (U1, G1) {
         T("foreign", 0, chmod("f", 02755));
         EQ("foreign-is", 0755, mode_of("f"));
         T("foreign-dir", 0, chmod("d", 02755));
@@ -93,13 +91,11 @@ set_gid(void)
         T("setuid-stays", 0, chmod("f", 06755));
         EQ("setuid-is", 04755, mode_of("f"));
     }
-    AS(U1, G1, G2)
-    {
+    AS (U1, G1, G2) {
         T("supplementary", 0, chmod("f", 02755));
         EQ("supplementary-is", 02755, mode_of("f"));
     }
-    AS(U1, G2)
-    {
+    AS (U1, G2) {
         T("own", 0, chmod("f", 06711));
         EQ("own-is", 06711, mode_of("f"));
         T("sticky-file", 0, chmod("f", 01644));
@@ -124,23 +120,21 @@ killed_by_write(void)
         NEED(put_file("f", 0777, "text"));
         NEED(chown("f", U1, G1));
         NEED(chmod("f", rows[i].before));
-        AS(U2, G2)
-        {
+        AS (U2, G2) {
             NEED(fd = open("f", O_WRONLY));
             T(label_of("write-%s", rows[i].name), 0, write(fd, "x", 1));
         }
         EQ(label_of("write-%s-is", rows[i].name), rows[i].after, mode_of("f"));
         NEED(chmod("f", rows[i].before));
-        AS(U2, G2)
-        T(label_of("truncate-%s", rows[i].name), 0, truncate("f", 2));
+        AS (U2, G2)
+            T(label_of("truncate-%s", rows[i].name), 0, truncate("f", 2));
         EQ(label_of("truncate-%s-is", rows[i].name), rows[i].after, mode_of("f"));
         NEED(chmod("f", rows[i].before));
-        AS(U2, G2)
-        T(label_of("open-trunc-%s", rows[i].name), 0, try_open("f", O_WRONLY | O_TRUNC, 0));
+        AS (U2, G2)
+            T(label_of("open-trunc-%s", rows[i].name), 0, try_open("f", O_WRONLY | O_TRUNC, 0));
         EQ(label_of("open-trunc-%s-is", rows[i].name), rows[i].after, mode_of("f"));
         NEED(chmod("f", rows[i].before));
-        AS(U2, G2)
-        {
+        AS (U2, G2) {
             NEED(fd = open("f", O_WRONLY));
             T(label_of("ftruncate-%s", rows[i].name), 0, ftruncate(fd, 1));
         }
@@ -148,8 +142,7 @@ killed_by_write(void)
     }
     // Without group execute, S_ISGID is no privilege: it stays where the writer is in the group.
     NEED(chmod("f", 02766));
-    AS(U2, G1)
-    {
+    AS (U2, G1) {
         NEED(fd = open("f", O_WRONLY));
         T("write-member", 0, write(fd, "x", 1));
     }
@@ -160,8 +153,7 @@ killed_by_write(void)
     EQ("root-write-is", 06777, mode_of("f"));
     close(fd);
     NEED(chmod("f", 06777));
-    AS(U2, G2)
-    {
+    AS (U2, G2) {
         NEED(fd = open("f", O_RDONLY));
         char c;
         T("read", 0, read(fd, &c, 1));
@@ -189,8 +181,7 @@ file_bits(void)
             int got = 0;
 
             NEED(chmod("f", mode));
-            AS(users[u].uid, users[u].gid)
-            {
+            AS (users[u].uid, users[u].gid) {
                 got = (try_open("f", O_RDONLY, 0) == 0 ? 4 : 0) | (try_open("f", O_WRONLY, 0) == 0 ? 2 : 0) |
                       (access("f", X_OK) == 0 ? 1 : 0);
                 EQ(label_of("%s-%04o", users[u].name, mode), bits, got);
@@ -200,8 +191,8 @@ file_bits(void)
         }
     }
     NEED(chmod("f", 0070));
-    AS(U2, G2, G3, G1)
-    T("supplementary", 0, try_open("f", O_RDWR, 0));
+    AS (U2, G2, G3, G1)
+        T("supplementary", 0, try_open("f", O_RDWR, 0));
     NEED(chmod("f", 0));
     T("root-reads", 0, try_open("f", O_RDWR, 0));
     T("root-runs-none", EACCES, access("f", X_OK));
@@ -232,8 +223,7 @@ dir_bits(void)
     NEED(put_file("d/f", 0644, ""));
     for (mode_t bits = 0; bits < 8; bits++) {
         NEED(chmod("d", bits << 6));
-        AS(U1, G1)
-        {
+        AS (U1, G1) {
             T(label_of("list-%o", bits), bits & 4 ? 0 : EACCES, list("d"));
             T(label_of("search-%o", bits), bits & 1 ? 0 : EACCES, stat("d/f", &st));
             T(label_of("change-%o", bits), (bits & 3) == 3 ? 0 : EACCES, make_and_remove("d/new"));

@@ -55,8 +55,7 @@ entries(void)
     errno = 0;
     B("opendir-file", !opendir("d/file") && errno == ENOTDIR);
     NEED(chmod("d", 0311));
-    AS(U1, G1)
-    {
+    AS (U1, G1) {
         errno = 0;
         B("opendir-no-read", !opendir("d") && errno == EACCES);
     }

@@ -208,8 +208,7 @@ who(void)
     NEED(put_file("open/f", 0600, ""));
     NEED(mkdir("open/mine", 0755));
     NEED(chown("open/mine", U1, G1));
-    AS(U1, G1)
-    {
+    AS (U1, G1) {
         T("from-shut", EACCES, rename("shut/f", "open/new"));
         T("to-shut", EACCES, rename("open/f", "shut/new"));
         T("onto-in-shut", EACCES, rename("open/f", "shut/f"));

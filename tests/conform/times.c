@@ -101,12 +101,12 @@ who(void)
     NEED(put_file("f", 0464, ""));
     NEED(chown("f", U1, G1));
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        AS(U1, G2)
-        T(label_of("%s-owner", rows[i].name), rows[i].owner, utimensat(AT_FDCWD, "f", rows[i].ts, 0));
-        AS(U2, G1)
-        T(label_of("%s-writer", rows[i].name), rows[i].writer, utimensat(AT_FDCWD, "f", rows[i].ts, 0));
-        AS(U2, G2)
-        T(label_of("%s-reader", rows[i].name), rows[i].reader, utimensat(AT_FDCWD, "f", rows[i].ts, 0));
+        AS (U1, G2)
+            T(label_of("%s-owner", rows[i].name), rows[i].owner, utimensat(AT_FDCWD, "f", rows[i].ts, 0));
+        AS (U2, G1)
+            T(label_of("%s-writer", rows[i].name), rows[i].writer, utimensat(AT_FDCWD, "f", rows[i].ts, 0));
+        AS (U2, G2)
+            T(label_of("%s-reader", rows[i].name), rows[i].reader, utimensat(AT_FDCWD, "f", rows[i].ts, 0));
     }
 }
 
@@ -349,6 +349,14 @@ atime(void)
     close(fd);
     B("read", time_before(old[1], stat_of("f").st_atim));
     B("read-mtime", is_time(stat_of("f").st_mtim, 2000, 0));
+    // The same where the kernel has no page of the file.
+    NEED(utimensat(AT_FDCWD, "f", old, 0));
+    NEED(fd = open("f", O_RDWR));
+    NEED(fsync(fd));
+    NEED(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED));
+    NEED(read(fd, &c, 1));
+    close(fd);
+    B("read-from-disk", time_before(old[1], stat_of("f").st_atim));
 }
 
 const struct test_case cases_times[] = {

@@ -104,8 +104,7 @@ who(void)
     NEED(setxattr("f", "trusted.t", "x", 1, 0));
     NEED(setxattr("f", "security.s", "x", 1, 0));
     NEED(mkdir("t", 01777));
-    AS(U1, G2)
-    {
+    AS (U1, G2) {
         T("owner-set", 0, setxattr("f", "user.b", "x", 1, 0));
         T("owner-remove", 0, removexattr("f", "user.b"));
         T("trusted-get", ENODATA, getxattr("f", "trusted.t", buf, sizeof buf));
@@ -115,15 +114,13 @@ who(void)
         B("trusted-not-listed", !listed(buf, listxattr("f", buf, sizeof buf), "trusted.t"));
         T("sticky-dir-of-another", EPERM, setxattr("t", "user.a", "x", 1, 0));
     }
-    AS(U2, G1)
-    {
+    AS (U2, G1) {
         EQ("reader-get", 1, getxattr("f", "user.a", buf, sizeof buf));
         T("reader-set", EACCES, setxattr("f", "user.a", "y", 1, 0));
         T("reader-remove", EACCES, removexattr("f", "user.a"));
         T("reader-list", 0, listxattr("f", buf, sizeof buf));
     }
-    AS(U2, G2)
-    {
+    AS (U2, G2) {
         T("other-get", EACCES, getxattr("f", "user.a", buf, sizeof buf));
         T("other-list", 0, listxattr("f", buf, sizeof buf));
     }
@@ -197,34 +194,33 @@ acl_access(void)
     EQ("mask-is-group-bits", 0661, mode_of("f"));
     EQ("get", 4 + 6 * 8, getxattr("f", ACCESS, buf, sizeof buf));
     B("listed", listed(buf, listxattr("f", buf, sizeof buf), ACCESS));
-    AS(U1, G3)
-    EQ("owner", 6, may("f"));
-    AS(U2, G3)
-    EQ("named-user-masked", 6, may("f"));
-    AS(U2 + 5, G1)
-    EQ("owning-group", 4, may("f"));
-    AS(U2 + 5, G2)
-    EQ("named-group-masked", 4, may("f"));
-    AS(U2 + 5, G3, G2)
-    EQ("named-group-supplementary", 4, may("f"));
-    AS(U2 + 5, G3)
-    EQ("others", 1, may("f"));
-    AS(U2, G3)
-    {
+    AS (U1, G3)
+        EQ("owner", 6, may("f"));
+    AS (U2, G3)
+        EQ("named-user-masked", 6, may("f"));
+    AS (U2 + 5, G1)
+        EQ("owning-group", 4, may("f"));
+    AS (U2 + 5, G2)
+        EQ("named-group-masked", 4, may("f"));
+    AS (U2 + 5, G3, G2)
+        EQ("named-group-supplementary", 4, may("f"));
+    AS (U2 + 5, G3)
+        EQ("others", 1, may("f"));
+    AS (U2, G3) {
         T("named-user-opens", 0, try_open("f", O_RDWR, 0));
         T("named-user-chmod", EPERM, chmod("f", 0777));
         T("named-user-set", EPERM, set_acl("f", ACCESS, "ugo", (int[]){7, 7, 7}));
     }
     T("chmod-sets-mask", 0, chmod("f", 0600));
-    AS(U2, G3)
-    EQ("named-user-shut-out", 0, may("f"));
+    AS (U2, G3)
+        EQ("named-user-shut-out", 0, may("f"));
     T("chmod-back", 0, chmod("f", 0674));
-    AS(U2, G3)
-    EQ("named-user-again", 7, may("f"));
+    AS (U2, G3)
+        EQ("named-user-again", 7, may("f"));
     T("remove", 0, removexattr("f", ACCESS));
     EQ("remove-keeps-mode", 0674, mode_of("f"));
-    AS(U2, G3)
-    EQ("removed", 4, may("f"));
+    AS (U2, G3)
+        EQ("removed", 4, may("f"));
 }
 
 static void
@@ -268,13 +264,12 @@ acl_default(void)
     EQ("file-has-list", 4 + 5 * 8, getxattr("d/f", ACCESS, buf, sizeof buf));
     T("file-has-no-default", ENODATA, getxattr("d/f", DEFAULT, buf, sizeof buf));
     EQ("dir-hands-down", 4 + 5 * 8, getxattr("d/sub", DEFAULT, buf, sizeof buf));
-    AS(U2, G3)
-    {
+    AS (U2, G3) {
         EQ("named-user", 6, may("d/f"));
         T("named-user-makes", 0, mkdir("d/sub/x", 0777));
     }
-    AS(U1, G3)
-    EQ("others", 0, may("d/f"));
+    AS (U1, G3)
+        EQ("others", 0, may("d/f"));
     T("remove", 0, removexattr("d", DEFAULT));
     umask(027);
     NEED(try_open("d/g", O_WRONLY | O_CREAT, 0666));

@@ -47,8 +47,8 @@ trace_call(const char *text, long result)
 const char *
 P(const char *name)
 {
-    static char buf[8][5000];
-    static int next;
+    static _Thread_local char buf[8][5000];
+    static _Thread_local int next;
     char *p = buf[next++ % 8];
 
     snprintf(p, sizeof buf[0], "%s/%s", root, name);

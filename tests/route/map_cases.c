@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // mmap and what goes with it, one small case at a time: see map_trace.h.
 #include <sched.h>
+#include <sys/syscall.h>
 
 #include "tests/route/map_trace.h"
 
@@ -268,6 +269,13 @@ times(void)
         p[0]++;
     while (msync(p, 10000, MS_SYNC) == 0 && fstat(fd, &st) == 0 && st.st_mtim.tv_sec == 1000);
     SAY("synced: mtime is new: %d, size %ld", st.st_mtim.tv_sec > 1000, (long)st.st_size);
+    do { // and without a call: who looks sees it
+        futimens(fd, old);
+        for (int i = 0; i < 3; i++)
+            msync(p, 10000, MS_SYNC);
+        p[2]++;
+    } while (fstat(fd, &st) == 0 && st.st_mtim.tv_sec == 1000);
+    SAY("stored: mtime is new: %d", st.st_mtim.tv_sec > 1000);
     T(futimens(fd, old));
     T(munmap(p, 10000));
     T(fstat(fd, &st));
@@ -465,6 +473,29 @@ advised(void)
 }
 
 static void
+by_number(void)
+{
+    int fd = make_file("f", BIG, O_RDWR);
+    char *p, *q;
+    struct stat st;
+
+    TP(p = (char *)syscall(SYS_mmap, NULL, BIG, RW, MAP_SHARED, fd, 0));
+    SAY("same %d", same_bytes(p, 0, BIG));
+    T(syscall(SYS_mprotect, p, PAGE, PROT_READ));
+    SAY("%s %s", store(p, '!'), store(p + 70000, '!'));
+    T(syscall(SYS_msync, p, BIG, MS_SYNC));
+    TP(q = (char *)syscall(SYS_mremap, p + 20 * PAGE, 5 * PAGE, 8 * PAGE, MREMAP_MAYMOVE));
+    SAY("%s %s", look(q), look(q + 7 * PAGE));
+    T(syscall(SYS_madvise, p, PAGE, MADV_DONTNEED));
+    T(syscall(SYS_munmap, p, 20 * PAGE));
+    SAY("%s", look(p));
+    show("f", 69999, 3);
+    T(syscall(SYS_copy_file_range, fd, NULL, fd, NULL, 10, 0));
+    T(fstat(fd, &st));
+    T(st.st_size);
+}
+
+static void
 no_handler_of_its_own(void)
 {
     int fd = make_file("f", 10, O_RDWR);
@@ -517,6 +548,7 @@ static const struct trace_case cases[] = {
     C(closed_and_unlinked),
     C(buffers_of_calls),
     C(advised),
+    C(by_number),
     C(no_handler_of_its_own),
     C(handlers_come_and_go),
     {NULL, NULL},

@@ -11,7 +11,7 @@
 
 #include "tests/unit/fc.h"
 
-enum { NAMES = 6, HANDLES = 5, SIZE_MAX_MODEL = 5 * FC_CHUNK, OPS = 8000, PROCESSES = 2, THREADS = 2 };
+enum { NAMES = 6, HANDLES = 5, SIZE_MAX_MODEL = 5 * FC_CHUNK, OPS = 4000, PROCESSES = 2, THREADS = 2 };
 
 struct mfile {
     uint8_t *data;
@@ -519,7 +519,8 @@ test_model(void **state)
     for (int p = 0; p < PROCESSES; p++) {
         pid[p] = fork();
         if (pid[p] == 0) {
-            struct fsc *mine = p ? fc_open(0) : fs; // one goes on with what it was forked with
+            struct fsc *mine =
+                p || !FC_FORKED_HANDLES ? fc_open(0) : fs; // one goes on with what it was forked with
 
             run_threads(mine, p * THREADS, THREADS);
             fsc_close_volume(mine);

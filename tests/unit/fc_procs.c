@@ -82,6 +82,8 @@ test_fork(void **state)
     struct stat st;
     char buf[16];
 
+    if (!FC_FORKED_HANDLES)
+        skip();
     shared = fc_file(fs, "a", O_CREAT | O_RDWR);
     IS(fsc_pwrite(shared, "first", 5, 0), 5);
     IS(fc_wait(child(use_what_was_open)), 0);
@@ -129,6 +131,8 @@ test_fork_among_threads(void **state)
 {
     pthread_t t[2];
 
+    if (!FC_FORKED_HANDLES)
+        skip();
     atomic_store(&over, false);
     OK(pthread_create(&t[0], NULL, busy, "one"));
     OK(pthread_create(&t[1], NULL, busy, "two"));
@@ -233,6 +237,7 @@ wait_shared(void)
     CHILD_CHECK(fsc_open(mine, &fc_root, "a", O_RDONLY, 0, &f) == 0);
     CHILD_CHECK(fsc_flock(f, LOCK_SH, 0) == 0);
     atomic_fetch_add(word, 1);
+    until(2); // or the other would find it exclusive
     CHILD_CHECK(fsc_flock(f, LOCK_EX, -1) == 0);
     return 0;
 }
