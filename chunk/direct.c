@@ -132,8 +132,10 @@ announce(struct chunk_store *s, struct chunk_file *cf, void *arg)
     a->cfd->writing = true;
     for (uint64_t b = first; b < end; b++) {
         word_t *word = entry_word(cf, (uint32_t)b);
+        uint64_t entry = atomic_load(word);
 
-        atomic_store(word, sum_restate(atomic_load(word), SUM_DIRECT));
+        if (!sum_intact(entry) || sum_state(entry) != SUM_DIRECT) // it stays so from one to the next
+            atomic_store(word, sum_restate(entry, SUM_DIRECT));
     }
     write_note(cf);
     a->verdict = 0;

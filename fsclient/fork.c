@@ -36,7 +36,7 @@ before_fork(void)
 static void
 end_fork(bool child)
 {
-    struct fsc *fs;
+    struct fsc *fs = NULL;
 
     TAILQ_FOREACH_REVERSE(fs, &volumes, fsc_list, all)
     {

@@ -2,6 +2,7 @@
 // The volume of local:DIR as a whole: made, opened, closed, carried over a fork; and the driver's table.
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -261,14 +262,24 @@ local_close_volume(struct fsc *fs, bool forked)
 static void
 local_fork_prepare(struct fsc *fs)
 {
-    meta_fork_prepare(LOCAL(fs)->m);
-    pthread_mutex_lock(&LOCAL(fs)->table_lock);
+    struct local *l = LOCAL(fs);
+
+    meta_fork_prepare(l->m);
+    // It is held for moments only. Longer: by this very thread, in a signal handler that forks; the child's
+    // is made anew in any case.
+    l->fork_locked = false;
+    for (int i = 0; i < 1000 && !l->fork_locked; i++) {
+        l->fork_locked = pthread_mutex_trylock(&l->table_lock) == 0;
+        if (!l->fork_locked)
+            sched_yield();
+    }
 }
 
 static void
 local_fork_end(struct fsc *fs, bool child)
 {
-    pthread_mutex_unlock(&LOCAL(fs)->table_lock);
+    if (LOCAL(fs)->fork_locked)
+        pthread_mutex_unlock(&LOCAL(fs)->table_lock);
     (child ? meta_fork_release : meta_fork_parent)(LOCAL(fs)->m);
 }
 

@@ -76,6 +76,7 @@ on_bus(int sig, siginfo_t *info, void *context)
     errno = saved;
 }
 
+// (It is no handler that the locks must fear: in a call of ours it finds nothing to do.)
 // On the program's stack, not the alternate one, which may be too small for us.
 int
 route_bus_install(void)
@@ -86,7 +87,6 @@ route_bus_install(void)
 
     if (route_bus_on)
         return 0;
-    zio_signals_seen();
     act.sa_sigaction = on_bus;
     act.sa_flags = SA_SIGINFO | SA_RESTART;
     sigfillset(&act.sa_mask);

@@ -129,7 +129,7 @@ meta_format(const char *url, const struct meta_format *fmt, const struct meta_op
     unlink(path);
     snprintf(path, sizeof(path), "%s/meta.db-wal", dir);
     unlink(path);
-    if ((r = db_open(dir, true, &say, &db)) < 0)
+    if ((r = db_forget_index(dir)) < 0 || (r = db_open(dir, true, &say, &db)) < 0)
         return r;
     if ((r = schema_upgrade(db, META_SCHEMA, &say)) == 0 && (r = db_begin(db)) == 0) {
         if ((r = fill_new(db, fmt)) == 0)
@@ -181,6 +181,8 @@ attach(struct meta *m, bool fresh)
 {
     int r;
 
+    if (fresh && (r = db_forget_index(m->dir)) < 0)
+        return r;
     if ((r = db_open(m->dir, false, &m->say, &m->db)) < 0)
         return r;
     if ((r = schema_upgrade(m->db, META_SCHEMA, &m->say)) < 0)

@@ -27,7 +27,7 @@ TESTS += $(route_core_tests)
 dist_check_SCRIPTS += $(route_core_tests)
 
 # What the kernel does with routed files' bytes.
-map_programs = %D%/map_cases %D%/map_copy %D%/map_random
+map_programs = %D%/map_cases %D%/map_copy %D%/map_random %D%/map_threads
 check_PROGRAMS += $(map_programs)
 %C%_map_cases_SOURCES = %D%/map_trace.h %D%/map_trace.c %D%/map_cases.c
 %C%_map_cases_CFLAGS = $(ZIO_CFLAGS) -g
@@ -35,6 +35,9 @@ check_PROGRAMS += $(map_programs)
 %C%_map_copy_CFLAGS = $(ZIO_CFLAGS) -g
 %C%_map_random_SOURCES = %D%/map_trace.h %D%/map_random.c
 %C%_map_random_CFLAGS = $(ZIO_CFLAGS) -g
+%C%_map_threads_SOURCES = %D%/map_trace.h %D%/map_threads.c
+%C%_map_threads_CFLAGS = $(ZIO_CFLAGS) -g -pthread
+%C%_map_threads_LDFLAGS = -pthread
 map_tests = %D%/map.sh %D%/map_programs.sh
 TESTS += $(map_tests)
 dist_check_SCRIPTS += $(map_tests)

@@ -48,6 +48,15 @@ check random/native timeout 60 "$BUILT/map_random" "$NATIVE" 1 500
 for s in 1 2 "$seed"; do
     random "$s" 600
 done
+check threads/native timeout 60 "$BUILT/map_threads" "$NATIVE" "$seed"
+check threads timeout 100 "${routed[@]}" "$BUILT/map_threads" "$ROUTED" "$seed"
+# Every copy out of and into mappings elided, where that can be.
+rm -rf "$NATIVE"
+mkdir "$NATIVE"
+"$BUILT/map_cases" "$NATIVE" >"$TMP/native.txt" 2>&1
+"${routed[@]}" mkdir "$ROUTED/forced"
+timeout 120 env ZIO_POLICY=always ZIO_THRESHOLD=4096 "${routed[@]}" "$BUILT/map_cases" "$ROUTED/forced" >"$TMP/routed.txt" 2>&1
+same map_cases/elided "$TMP/native.txt" "$TMP/routed.txt"
 sound random
 traces 64M
 finish
