@@ -393,6 +393,8 @@ read_only(void)
     T("rename-none", EROFS, rename("none", "new"));
     T("access-dir", EROFS, access("dir", W_OK));
     T("access-fifo", 0, access("fifo", W_OK));
+    CHILD ()
+        T("child-writes", EROFS, try_open("file", O_WRONLY, 0));
     EQ("lock", 0, (fd = open("file", O_RDONLY), flock(fd, LOCK_EX)));
     EQ("fsync", 0, fsync(fd));
     close(fd);
