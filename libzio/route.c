@@ -115,9 +115,12 @@ route_vol_by_id(uint64_t id)
 const char *
 route_self(void)
 {
+    static const char *name; // of what stays loaded
     Dl_info self;
 
-    return dladdr((void *)&fsc_ready, &self) && self.dli_fname ? self.dli_fname : "libzio.so";
+    if (!name)
+        name = dladdr((void *)&fsc_ready, &self) && self.dli_fname ? self.dli_fname : "libzio.so";
+    return name;
 }
 
 static void *
