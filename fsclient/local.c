@@ -259,11 +259,11 @@ local_close_volume(struct fsc *fs, bool forked)
 }
 
 static void
-local_fork_prepare(struct fsc *fs)
+local_fork_prepare(struct fsc *fs, bool held)
 {
     struct local *l = LOCAL(fs);
 
-    meta_fork_prepare(l->m);
+    meta_fork_prepare(l->m, held);
     // It is held for moments only. Longer: by this very thread, in a signal handler that forks; the child's
     // is made anew in any case.
     l->fork_locked = false;

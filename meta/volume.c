@@ -328,12 +328,18 @@ meta_close(struct meta *m)
 }
 
 void
-meta_fork_prepare(struct meta *m)
+meta_fork_prepare(struct meta *m, bool held)
 {
+    sigset_t all;
+
     if (volume_enter(m) < 0)
         return;
     // In the order of a create: the shared lock before that of the holds.
-    if (shared_lock(m->s, 0, &m->fork_mask) == 1) {
+    m->fork_held = held;
+    if (held) {
+        sigfillset(&all);
+        pthread_sigmask(SIG_BLOCK, &all, &m->fork_mask);
+    } else if (shared_lock(m->s, 0, &m->fork_mask) == 1) {
         shared_broke(m->s);
         shared_repaired(m->s);
     }
@@ -348,7 +354,10 @@ meta_fork_parent(struct meta *m)
         return;
     m->forking = false;
     pthread_mutex_unlock(&m->hold_lock);
-    shared_unlock(m->s, &m->fork_mask);
+    if (m->fork_held)
+        pthread_sigmask(SIG_SETMASK, &m->fork_mask, NULL);
+    else
+        shared_unlock(m->s, &m->fork_mask);
 }
 
 void
