@@ -60,8 +60,9 @@ add_vol(char *entry)
         return false;
     v->prefix = entry;
     v->prefix_len = n;
-    v->url = url;
     v->id = hash_of(url);
+    v->rdonly = strncmp(url, "ro,", 3) == 0;
+    v->url = v->rdonly ? url + 3 : url;
     v->token_dir = v->token = -1;
     v->below = zsys4(SYS_newfstatat, AT_FDCWD, entry, &st, AT_SYMLINK_NOFOLLOW) == 0;
     route_nvols++;
@@ -227,7 +228,7 @@ open_token(struct route_vol *v)
 int
 route_vol_open(struct route_vol *v)
 {
-    struct fsc_options opt = {.message = message};
+    struct fsc_options opt = {.flags = v->rdonly ? FSC_RDONLY : 0, .message = message};
     struct fsc *fs = NULL, *none = NULL;
     struct route_guard g;
     int err = 0;
