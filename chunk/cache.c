@@ -138,12 +138,14 @@ settle(struct chunk_store *s, uint64_t id, const struct chunk_file *from, struct
         r = -EEXIST;
     else if ((cf = victim(s, &was)) == NULL)
         r = -EAGAIN;
-    else if (!cf->verified && (cf->verified = calloc(s->nblocks, sizeof *cf->verified)) == NULL)
-        r = -ENOMEM;
     if (r == 0 && cf) {
         // It was unreachable since `take`; only a late pin-and-look may still count up and down.
         *old = gut(cf, was);
-        memset((void *)cf->verified, 0, atomic_exchange(&cf->learnt, 0) * sizeof *cf->verified);
+        memset((void *)cf->few, 0, sizeof cf->few);
+        uint32_t learnt = atomic_exchange(&cf->learnt, 0);
+        if (learnt > SLOT_ENTRIES)
+            memset((void *)atomic_load(&cf->many), 0, (learnt - SLOT_ENTRIES) * sizeof *cf->few);
+        cf->nblocks = s->nblocks;
         cf->file = from->file;
         cf->group = from->group;
         cf->slot = from->slot;
@@ -423,7 +425,7 @@ cache_close_all(struct chunk_store *s, bool tidy)
         if (tidy && atomic_load(&cf->id) && atomic_load(&cf->wrote))
             sums_tidy(s, cf);
         io_disown(&cf->file);
-        free((void *)cf->verified);
+        free((void *)atomic_load(&cf->many));
     }
     group_close_all(s);
     free(s->files);

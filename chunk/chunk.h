@@ -150,6 +150,10 @@ int chunk_verify(struct chunk_store *store, uint64_t id, uint64_t off, uint64_t 
 // written); -ENOSPC, -EDQUOT: the disk or a quota is full; -ENOENT.
 ssize_t chunk_write(struct chunk_store *store, uint64_t id, const void *buf, size_t len, uint64_t off);
 
+// As chunk_write, of a buffer that nobody changes during the call; this saves a copy. If it is changed all
+// the same, the blocks may count as damaged afterwards.
+ssize_t chunk_write_stable(struct chunk_store *store, uint64_t id, const void *buf, size_t len, uint64_t off);
+
 // Set the size: cut off, or grow by a hole. -EFBIG as chunk_write; -ENOENT.
 int chunk_truncate(struct chunk_store *store, uint64_t id, uint64_t size);
 

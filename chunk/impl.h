@@ -127,10 +127,13 @@ struct chunk_file {
     word_t *more; // entries from SLOT_ENTRIES on
     uint64_t seq; // SLOT_SEQ when the file was opened
     struct flush flush;
-    _Atomic uint64_t *verified; // for each block the complement of the entry under which this handle found it
-                                // right; 0: none
-    _Atomic uint32_t learnt;    // blocks from here on are 0 in `verified`
-    struct chunk_file *next;    // in its bucket; store->lock
+    // For each block the complement of the entry under which this handle found it right; 0: none. Those of a
+    // small chunk lie here; for a larger one there is memory once the first is known, which stays.
+    _Atomic uint64_t few[SLOT_ENTRIES];
+    _Atomic uint64_t *_Atomic many; // nblocks - SLOT_ENTRIES
+    uint32_t nblocks;               // of a chunk; 0 in one that is not in the cache
+    _Atomic uint32_t learnt;        // blocks from here on are 0 in `many`
+    struct chunk_file *next;        // in its bucket; store->lock
 };
 #define PINS_CLOSED (-(1 << 30))
 
@@ -175,6 +178,17 @@ struct chunk_store {
     _Atomic uint64_t syncs; // chunk_sync calls begun
     atomic_bool no_reflink; // the file system can't
 };
+
+// The thread sanitizer knows no fences, and takes them for a fault of the program.
+#ifdef __SANITIZE_THREAD__
+#define FENCE(order)                                                                                         \
+    do {                                                                                                     \
+        atomic_int fence_ = 0;                                                                               \
+        atomic_fetch_add(&fence_, 1);                                                                        \
+    } while (0)
+#else
+#define FENCE(order) atomic_thread_fence(order)
+#endif
 
 // io.c: as the system calls, but -errno, and gone on after EINTR.
 extern const struct chunk_io io_system;
@@ -318,20 +332,16 @@ entry_tells(struct chunk_file *cf, uint64_t entry)
     return !sum_intact(entry) || sum_state(entry) < SUM_DIRTY || !atomic_load(&cf->slot[SLOT_HOT]);
 }
 static inline bool
-block_known(const struct chunk_file *cf, uint32_t block, uint64_t entry)
+block_known(struct chunk_file *cf, uint32_t block, uint64_t entry)
 {
-    return atomic_load_explicit(&cf->verified[block], memory_order_relaxed) == ~entry;
+    _Atomic uint64_t *many;
+
+    if (block < SLOT_ENTRIES)
+        return atomic_load_explicit(&cf->few[block], memory_order_relaxed) == ~entry;
+    many = atomic_load_explicit(&cf->many, memory_order_acquire);
+    return many && atomic_load_explicit(&many[block - SLOT_ENTRIES], memory_order_relaxed) == ~entry;
 }
-static inline void
-block_learn(struct chunk_file *cf, uint32_t block, uint64_t entry)
-{
-    if (!cf->verified) // it is being closed
-        return;
-    uint32_t learnt = atomic_load_explicit(&cf->learnt, memory_order_relaxed);
-    while (block >= learnt && !atomic_compare_exchange_weak(&cf->learnt, &learnt, block + 1))
-        ;
-    atomic_store_explicit(&cf->verified[block], ~entry, memory_order_relaxed);
-}
+void block_learn(struct chunk_file *cf, uint32_t block, uint64_t entry);
 // A block of which a part is to stay must be right: what a change keeps gets a new sum. 0, -EIO, -ESTALE.
 int block_check(struct chunk_store *s, struct chunk_file *cf, uint32_t block, void *scratch);
 

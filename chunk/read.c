@@ -3,6 +3,7 @@
 // from then on reading it is a pread. An entry changes before the block's content does, so an unchanged entry
 // means that the sum is that of the content.
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "chunk/impl.h"
@@ -17,6 +18,34 @@ static enum plan
 plan_block(struct chunk_file *cf, uint32_t block, uint64_t entry)
 {
     return block_known(cf, block, entry) || cf->foreign || !entry_tells(cf, entry) ? PLAN_PLAIN : PLAN_VERIFY;
+}
+
+void
+block_learn(struct chunk_file *cf, uint32_t block, uint64_t entry)
+{
+    _Atomic uint64_t *many, *none = NULL;
+    uint32_t learnt;
+
+    if (block < SLOT_ENTRIES) {
+        atomic_store_explicit(&cf->few[block], ~entry, memory_order_relaxed);
+        return;
+    }
+    if (cf->nblocks <= SLOT_ENTRIES) // it is being closed
+        return;
+    many = atomic_load_explicit(&cf->many, memory_order_acquire);
+    if (!many) {
+        // Without memory it is verified again the next time.
+        if ((many = calloc(cf->nblocks - SLOT_ENTRIES, sizeof *many)) == NULL)
+            return;
+        if (!atomic_compare_exchange_strong(&cf->many, &none, many)) {
+            free((void *)many);
+            many = none;
+        }
+    }
+    learnt = atomic_load_explicit(&cf->learnt, memory_order_relaxed);
+    while (block >= learnt && !atomic_compare_exchange_weak(&cf->learnt, &learnt, block + 1))
+        ;
+    atomic_store_explicit(&many[block - SLOT_ENTRIES], ~entry, memory_order_relaxed);
 }
 
 enum verdict
@@ -35,7 +64,7 @@ block_judge(struct chunk_store *s, struct chunk_file *cf, uint32_t block, uint64
         return BLOCK_RIGHT;
     }
     // Pairs with the writer's exchange of the entry, which comes before its write.
-    atomic_thread_fence(memory_order_seq_cst);
+    FENCE(memory_order_seq_cst);
     if (!file_current(cf) || entry_load(s, cf, block) != entry)
         return BLOCK_CHANGED;
     if (intact || !sum_mend(entry, sum_block(data, n), sum_all_zeros(data, n), &mended))
@@ -178,7 +207,7 @@ read_pinned(struct chunk_store *s, struct chunk_file *cf, unsigned char *buf, si
     }
     // The name may have come to mean another file meanwhile, and this one have been written to by its other
     // owner.
-    atomic_thread_fence(memory_order_acquire);
+    FENCE(memory_order_acquire);
     return file_current(cf) ? (ssize_t)done : -ESTALE;
 }
 

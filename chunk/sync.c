@@ -189,7 +189,7 @@ sync_pinned(struct chunk_store *s, struct chunk_file *cf)
         !(atomic_load(&cf->slot[SLOT_FLAGS]) & (SLOT_NAME_NEW | SLOT_FAILED)))
         return 0;
     atomic_store(&cf->slot[SLOT_WRITES], mark);
-    atomic_thread_fence(memory_order_seq_cst); // pairs with write_note
+    FENCE(memory_order_seq_cst); // pairs with write_note
     if ((r = sums_fresh(s, cf, &left)) < 0)
         goto out;
     store_step(s, "sync-summed");

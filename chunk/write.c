@@ -10,7 +10,8 @@
 #include "chunk/impl.h"
 
 #define BLOCK CHUNK_BLOCK_SIZE
-#define PIECE_BLOCKS (SCRATCH_SIZE / BLOCK)
+#define PIECE_BLOCKS 16u                   // most of a piece: one megabyte
+#define COPY_BLOCKS (SCRATCH_SIZE / BLOCK) // of one that is copied first
 
 // Part of a write, in at most PIECE_BLOCKS blocks.
 struct piece {
@@ -21,6 +22,10 @@ struct piece {
     unsigned count;
     uint64_t entered[PIECE_BLOCKS]; // the entries as they were on entering
     uint32_t crc[PIECE_BLOCKS];     // of what is written to a block from its start on, and then zeros
+    bool whole[PIECE_BLOCKS];       // that is all of the block
+    bool tail[PIECE_BLOCKS];        // likewise, as there is nothing behind it, if
+    uint64_t seen;                  // ... its entry is still this one on entering. Of the last block only
+    bool stable;                    // nobody changes the buffer
     unsigned nentered;
 };
 
@@ -78,40 +83,49 @@ void
 write_note(struct chunk_file *cf)
 {
     // Pairs with chunk_sync, which changes it before it looks at the data.
-    atomic_thread_fence(memory_order_seq_cst);
+    FENCE(memory_order_seq_cst);
     if (atomic_load(&cf->slot[SLOT_WRITES]) != SLOT_WRITES_SOME)
         atomic_store(&cf->slot[SLOT_WRITES], SLOT_WRITES_SOME);
     if (!atomic_load_explicit(&cf->wrote, memory_order_relaxed))
         atomic_store_explicit(&cf->wrote, true, memory_order_relaxed);
 }
 
-// Whether what is written to the block at `at`, and then zeros, are all of it.
-static bool
-known_of(struct chunk_file *cf, const struct piece *p, uint64_t at)
+// Whether what is written to block i, and then zeros, are all of it, or will be if nobody else has been in
+// between.
+static void
+look_whole(struct chunk_store *s, struct chunk_file *cf, struct piece *p, unsigned i)
 {
-    uint64_t end = p->off + p->len, size;
+    uint64_t at = (uint64_t)(p->first + i) * BLOCK, end = p->off + p->len, size;
 
-    return p->off <= at && (end >= at + BLOCK || (file_size(cf, &size) == 0 && size <= end));
+    p->whole[i] = p->off <= at && end >= at + BLOCK;
+    p->tail[i] = false;
+    if (p->whole[i] || p->off > at)
+        return;
+    // All that there is of the last block.
+    p->seen = entry_load(s, cf, p->first + i);
+    p->tail[i] = file_size(cf, &size) == 0 && size <= end;
 }
 
 // A write of part of a block keeps the rest; it must not get a good sum if it is damaged.
 static int
-check_rest(struct chunk_store *s, struct chunk_file *cf, const struct piece *p, void *scratch)
+check_rest(struct chunk_store *s, struct chunk_file *cf, struct piece *p)
 {
-    for (unsigned i = 0; i < p->count; i++) {
-        uint64_t at = (uint64_t)(p->first + i) * BLOCK;
-        int r;
+    void *scratch = NULL;
+    int r = 0;
 
-        if (p->off <= at && p->off + p->len >= at + BLOCK)
+    for (unsigned i = 0; i < p->count && r == 0; i++) {
+        uint64_t entry = entry_load(s, cf, p->first + i);
+
+        look_whole(s, cf, p, i);
+        if (p->whole[i] || p->tail[i] || block_known(cf, p->first + i, entry) || !entry_tells(cf, entry))
             continue;
-        // All that there is of the last block counts as a whole.
-        if (p->off <= at && !block_known(cf, p->first + i, entry_load(s, cf, p->first + i)) &&
-            known_of(cf, p, at))
-            continue;
-        if ((r = block_check(s, cf, p->first + i, scratch)) < 0)
-            return r;
+        if (!scratch && (scratch = store_scratch(s)) == NULL)
+            r = -ENOMEM;
+        else
+            r = block_check(s, cf, p->first + i, scratch);
     }
-    return 0;
+    store_unscratch(s, scratch);
+    return r;
 }
 
 // false: some block has as many writers as can be counted (or as many were killed).
@@ -152,36 +166,36 @@ leave_block(struct chunk_file *cf, const struct piece *p, unsigned i, bool known
         ;
 }
 
-// Copy what is to be written, and sum it by blocks on the way.
+// Sum what is to be written, by blocks; with a copy, copy it on the way.
 static void
-copy_piece(struct piece *p, unsigned char *copy)
+sum_piece(struct piece *p, unsigned char *copy)
 {
     for (unsigned i = 0; i < p->count; i++) {
         uint64_t at = (uint64_t)(p->first + i) * BLOCK, from = at > p->off ? at : p->off;
         uint64_t to = at + BLOCK < p->off + p->len ? at + BLOCK : p->off + p->len;
 
+        const unsigned char *data = p->buf + (from - p->off);
+        size_t len = (size_t)(to - from);
+
         if (from == at)
-            p->crc[i] = sum_copy(copy + (from - p->off), p->buf + (from - p->off), (size_t)(to - from));
-        else
-            memcpy(copy, p->buf, (size_t)(to - from));
+            p->crc[i] = copy ? sum_copy(copy + (from - p->off), data, len) : sum_block(data, len);
+        else if (copy)
+            memcpy(copy, data, len);
     }
 }
 
 static ssize_t
-write_entered(struct chunk_store *s, struct chunk_file *cf, struct piece *p, unsigned char *copy)
+write_entered(struct chunk_store *s, struct chunk_file *cf, struct piece *p, const void *data, bool summed)
 {
     int error;
     ssize_t n;
 
     store_step(s, "entered");
-    n = io_pwrite_full(s, cf->file.fd, copy ? copy : p->buf, p->len, p->off, &error);
+    n = io_pwrite_full(s, cf->file.fd, data, p->len, p->off, &error);
     store_step(s, "written");
     write_note(cf);
-    for (unsigned i = 0; i < p->count; i++) {
-        uint64_t at = (uint64_t)(p->first + i) * BLOCK;
-
-        leave_block(cf, p, i, copy && !error && known_of(cf, p, at));
-    }
+    for (unsigned i = 0; i < p->count; i++)
+        leave_block(cf, p, i, summed && !error && (p->whole[i] || (p->tail[i] && p->entered[i] == p->seen)));
     store_step(s, "left");
     return n ? n : error;
 }
@@ -194,24 +208,23 @@ write_piece(struct chunk_store *s, struct chunk_file *cf, struct piece *p, bool 
     // sum must be that of what was written. (The copy stays in the processor's cache, from where the kernel
     // takes it.)
     bool sums = p->off % BLOCK == 0 || p->count > 1;
-    unsigned char *scratch = store_scratch(s);
-    ssize_t n;
+    unsigned char *copy = NULL;
+    ssize_t n = check_rest(s, cf, p);
 
-    if (!scratch)
+    if (n < 0)
+        return n;
+    if (sums && !p->stable && (copy = store_scratch(s)) == NULL)
         return -ENOMEM;
-    n = check_rest(s, cf, p, scratch);
-    if (n == 0) {
-        if (sums)
-            copy_piece(p, scratch);
-        if (enter_blocks(cf, p)) {
-            n = write_entered(s, cf, p, sums ? scratch : NULL);
-        } else {
-            for (unsigned i = 0; i < p->nentered; i++)
-                leave_block(cf, p, i, false);
-            *full = true;
-        }
+    if (sums)
+        sum_piece(p, copy);
+    if (enter_blocks(cf, p)) {
+        n = write_entered(s, cf, p, copy ? copy : p->buf, sums);
+    } else {
+        for (unsigned i = 0; i < p->nentered; i++)
+            leave_block(cf, p, i, false);
+        *full = true;
     }
-    store_unscratch(s, scratch);
+    store_unscratch(s, copy);
     return n;
 }
 
@@ -248,18 +261,25 @@ write_pinned(struct chunk_store *s, struct chunk_file *cf, struct piece *p)
 }
 
 static struct piece
-next_piece(const unsigned char *buf, size_t len, uint64_t off)
+next_piece(const unsigned char *buf, size_t len, uint64_t off, bool stable)
 {
-    struct piece p = {.buf = buf, .off = off, .first = (uint32_t)(off / BLOCK)};
-    size_t most = (size_t)PIECE_BLOCKS * BLOCK - off % BLOCK;
+    struct piece p;
+    size_t most = (size_t)(stable ? PIECE_BLOCKS : COPY_BLOCKS) * BLOCK - off % BLOCK;
 
+    // The arrays are filled in on the way.
+    p.buf = buf;
+    p.off = off;
+    p.first = (uint32_t)(off / BLOCK);
+    p.stable = stable;
+    p.nentered = 0;
+    p.seen = 0;
     p.len = len < most ? len : most;
     p.count = (unsigned)((off + p.len - 1) / BLOCK - p.first + 1);
     return p;
 }
 
-ssize_t
-chunk_write(struct chunk_store *s, uint64_t id, const void *buf, size_t len, uint64_t off)
+static ssize_t
+write_all(struct chunk_store *s, uint64_t id, const void *buf, size_t len, uint64_t off, bool stable)
 {
     struct chunk_file *cf;
     size_t done = 0;
@@ -275,7 +295,7 @@ chunk_write(struct chunk_store *s, uint64_t id, const void *buf, size_t len, uin
         if ((r = cache_get(s, id, &cf)) < 0)
             return done ? (ssize_t)done : r;
         while (n >= 0 && done < len) {
-            struct piece p = next_piece((const unsigned char *)buf + done, len - done, off + done);
+            struct piece p = next_piece((const unsigned char *)buf + done, len - done, off + done, stable);
 
             n = write_pinned(s, cf, &p);
             if (n > 0)
@@ -286,4 +306,16 @@ chunk_write(struct chunk_store *s, uint64_t id, const void *buf, size_t len, uin
             return n < 0 && !done ? n : (ssize_t)done;
     }
     return done ? (ssize_t)done : -EBUSY;
+}
+
+ssize_t
+chunk_write(struct chunk_store *s, uint64_t id, const void *buf, size_t len, uint64_t off)
+{
+    return write_all(s, id, buf, len, off, false);
+}
+
+ssize_t
+chunk_write_stable(struct chunk_store *s, uint64_t id, const void *buf, size_t len, uint64_t off)
+{
+    return write_all(s, id, buf, len, off, true);
 }

@@ -62,7 +62,7 @@ enum {
 struct fsc_options {
     unsigned flags; // FSC_RDONLY, FSC_NOATIME
     // Told what went wrong, where, why and what to do: one line, no newline. Any thread may call it; it must
-    // not call back into the library. NULL: nobody is told.
+    // not call back into the library, nor fork. NULL: nobody is told.
     void (*message)(void *arg, const char *text);
     void *arg;
 };

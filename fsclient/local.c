@@ -2,6 +2,7 @@
 // The volume of local:DIR as a whole: made, opened, closed, carried over a fork; and the driver's table.
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,22 +156,37 @@ local_format(const char *dir, const struct fsc_format *fmt, const struct fsc_opt
 
 // ---- opened ----
 
+// The rule of this machine's own file systems holds for the volume, too.
+static bool
+links_protected(void)
+{
+    int fd = open("/proc/sys/fs/protected_hardlinks", O_RDONLY | O_CLOEXEC);
+    char c = '0';
+
+    if (fd >= 0) {
+        if (read(fd, &c, 1) != 1)
+            c = '0';
+        close(fd);
+    }
+    return c == '1';
+}
+
 static int
 open_engines(struct local *l)
 {
     unsigned flags = l->fs->opt.flags;
     struct meta_options mo = {.message = meta_message, .arg = l};
-    struct chunk_open_options co = {
-        .message = chunk_message, .message_arg = l, .max_open = 128, .io = local_io};
+    struct chunk_open_options co = {.message = chunk_message, .message_arg = l, .io = local_io};
     struct meta_info info;
     char path[4200];
     uint32_t h = 2166136261u; // FNV-1a
     int err = sub(l, "meta", path);
 
     if (!err)
-        err =
-            meta_open(path, (flags & FSC_RDONLY ? META_RDONLY : 0) | (flags & FSC_NOATIME ? META_NOATIME : 0),
-                      &mo, &l->m);
+        err = meta_open(path,
+                        (flags & FSC_RDONLY ? META_RDONLY : 0) | (flags & FSC_NOATIME ? META_NOATIME : 0) |
+                            (links_protected() ? META_PROTECT_LINKS : 0),
+                        &mo, &l->m);
     if (!err)
         err = sub(l, "chunks", path);
     if (!err)
@@ -243,16 +259,26 @@ local_close_volume(struct fsc *fs, bool forked)
 }
 
 static void
-local_fork_prepare(struct fsc *fs)
+local_fork_prepare(struct fsc *fs, bool held)
 {
-    meta_fork_prepare(LOCAL(fs)->m);
-    pthread_mutex_lock(&LOCAL(fs)->table_lock);
+    struct local *l = LOCAL(fs);
+
+    meta_fork_prepare(l->m, held);
+    // It is held for moments only. Longer: by this very thread, in a signal handler that forks; the child's
+    // is made anew in any case.
+    l->fork_locked = false;
+    for (int i = 0; i < 1000 && !l->fork_locked; i++) {
+        l->fork_locked = pthread_mutex_trylock(&l->table_lock) == 0;
+        if (!l->fork_locked)
+            sched_yield();
+    }
 }
 
 static void
 local_fork_end(struct fsc *fs, bool child)
 {
-    pthread_mutex_unlock(&LOCAL(fs)->table_lock);
+    if (LOCAL(fs)->fork_locked)
+        pthread_mutex_unlock(&LOCAL(fs)->table_lock);
     (child ? meta_fork_release : meta_fork_parent)(LOCAL(fs)->m);
 }
 

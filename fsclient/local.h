@@ -80,6 +80,7 @@ struct local {
     int lock_fd;            // DIR/lock: byte `ino` is the lock of that inode
     _Atomic uint32_t *gate; // its first word, shared by all: somebody wants everything (local_lock.c)
     pthread_mutex_t table_lock;
+    bool fork_locked; // by the thread that forks
     struct linode *table[LOCAL_TABLE];
     uint32_t idle;                          // inodes in the table that nobody uses
     uint32_t hand;                          // the bucket that is trimmed next

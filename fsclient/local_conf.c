@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fsclient/local_ops.h"
@@ -51,6 +52,8 @@ conf_write(const char *dir, const struct fsc_options *opt)
     snprintf(tmp, sizeof tmp, "%s/volume.tmp", dir);
     fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     err = fd < 0 ? -errno : write_all(fd, conf_text, sizeof conf_text - 1);
+    if (!err && fchmod(fd, 0644) != 0) // for all who may enter the directory, whatever the umask is
+        err = -errno;
     if (fd >= 0)
         close(fd);
     if (!err && rename(tmp, path) != 0)

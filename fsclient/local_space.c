@@ -9,17 +9,13 @@
 
 #include "fsclient/local.h"
 
-// Takes the bytes [from, to) of a chunk away, which metadata says are not to be seen. Space only: a shared
-// chunk keeps its bytes.
-static int
+// Takes the bytes [from, to) of a chunk away, which metadata says are not to be seen. Space only: where it
+// fails, and in a shared chunk, they stay, and whoever lengthens the chunk zeroes them.
+static void
 cut_tail(struct local *l, const struct meta_cut *cut)
 {
-    int err;
-
-    if (cut->id == 0 || cut->flags & META_CHUNK_SHARED)
-        return 0;
-    err = chunk_truncate(l->c, cut->id, cut->from);
-    return err == -ENOENT ? 0 : err;
+    if (cut->id != 0 && !(cut->flags & META_CHUNK_SHARED))
+        (void)chunk_truncate(l->c, cut->id, cut->from);
 }
 
 int
@@ -44,7 +40,7 @@ local_truncate(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, uint64
         } else {
             err = meta_truncate(l->m, local_cred(cred, &buf), ino, size, &cut, &now);
             if (!err)
-                err = cut_tail(l, &cut);
+                cut_tail(l, &cut);
         }
         linode_unlock(l, in);
         local_garbage_hint(l, 1);

@@ -78,8 +78,10 @@ routed_fcntl(struct route_file *f, int fd, int cmd, long arg)
         route_refused("fcntl(F_SETLEASE)");
         return -EAGAIN; // as where others have the file open
     case F_NOTIFY:
+        if (!(arg & ~(long)DN_MULTISHOT & 0xffffffff)) // takes a notification away
+            return 0;
         route_refused("fcntl(F_NOTIFY)");
-        return -ENOTDIR;
+        return -EINVAL; // as of a kernel without it
     case F_GETOWN:
     case F_SETOWN:
     case F_GETSIG:

@@ -20,7 +20,8 @@
 struct copy {
     struct copy *next;
     struct route_vol *vol;
-    uint64_t ino, version;
+    uint64_t ino;
+    struct timespec changed; // its ctime: reading leaves that alone
     char path[COPY_PATH];
 };
 struct text {
@@ -62,14 +63,19 @@ copy_bytes(struct fsc_file *file, int fd)
 static const char *
 copied(struct route_vol *vol, struct fsc_file *file, const char *name)
 {
-    uint64_t ino = fsc.file_ino(file), version;
+    uint64_t ino = fsc.file_ino(file);
+    struct stat st;
+    int r;
     const char *base = strrchr(name, '/');
     struct copy *c;
     int fd;
 
-    FS_INSIDE(version, fsc.file_version(file));
+    FS_INSIDE(r, fsc.fstat(file, &st));
+    if (r < 0)
+        return NULL;
     for (c = copies; c; c = c->next)
-        if (c->vol == vol && c->ino == ino && c->version == version)
+        if (c->vol == vol && c->ino == ino && c->changed.tv_sec == st.st_ctim.tv_sec &&
+            c->changed.tv_nsec == st.st_ctim.tv_nsec)
             return c->path;
     c = malloc(sizeof(*c));
     fd = c ? memfd_create(base ? base + 1 : name, MFD_CLOEXEC) : -1;
@@ -80,7 +86,7 @@ copied(struct route_vol *vol, struct fsc_file *file, const char *name)
         return NULL;
     }
     fd = zio_high_fd(fd); // stays open: the path leads through it
-    *c = (struct copy){.next = copies, .vol = vol, .ino = ino, .version = version};
+    *c = (struct copy){.next = copies, .vol = vol, .ino = ino, .changed = st.st_ctim};
     snprintf(c->path, sizeof(c->path), "/proc/self/fd/%d", fd);
     copies = c;
     return c->path;

@@ -32,7 +32,6 @@ getcwd(char *buf, size_t size)
 {
     char path[PATH_MAX];
     ssize_t n = routed_cwd(path, sizeof(path));
-    char *room = buf;
 
     if (n == 0)
         return FS_REAL(getcwd)(buf, size);
@@ -40,13 +39,13 @@ getcwd(char *buf, size_t size)
         n = -EINVAL;
     if (n > 0 && size > 0 && (size_t)n >= size)
         n = -ERANGE;
-    if (n > 0 && !buf && !(room = malloc(size ? size : (size_t)n + 1)))
-        n = -ENOMEM;
     if (n < 0) {
         errno = (int)-n;
         return NULL;
     }
-    return memcpy(room, path, (size_t)n + 1);
+    if (!buf && !(buf = malloc(size ? size : (size_t)n + 1)))
+        return NULL;
+    return memcpy(buf, path, (size_t)n + 1);
 }
 
 char *__getcwd_chk(char *buf, size_t size, size_t room);

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls that change attributes: modes, owners, times, and the size by path.
+#include <errno.h>
+#include <signal.h>
 #include <sys/time.h>
 #include <utime.h>
 
 #include "libzio/hooks_fs.h"
+#include "libzio/sys.h"
 
 struct attr_args {
     mode_t mode;
@@ -12,6 +15,7 @@ struct attr_args {
     const struct timespec *times;
     off_t size;
     int flags;
+    bool over; // by truncate: the size is beyond RLIMIT_FSIZE
 };
 
 // ---- mode ----
@@ -195,8 +199,15 @@ truncate_in(struct route_target *t, void *arg)
 {
     off_t size = ((struct attr_args *)arg)->size;
 
+    struct stat st;
+
     if (size < 0)
         return -EINVAL;
+    if (unlikely((uint64_t)size > route_fsize_limit()) &&
+        fsc.stat(t->vol->fs, &t->at, t->path, fs_at_flags(t, 0), &st) == 0 && st.st_size < size) {
+        ((struct attr_args *)arg)->over = true;
+        return -EFBIG;
+    }
     if (t->self) // by /proc/self/fd: as if by its path
         return fsc.ino_truncate(t->vol->fs, t->at.cred, fsc.file_ino(t->at.dir), (uint64_t)size, NULL);
     return fsc.truncate(t->vol->fs, &t->at, t->path, (uint64_t)size);
@@ -213,9 +224,16 @@ ZIO_EXPORT int
 truncate(const char *path, off_t size)
 {
     struct attr_args a = {.size = size};
+    int r;
 
     if (route_idle())
         return FS_REAL(truncate)(path, size);
-    return (int)fs_call(AT_FDCWD, path, 0, truncate_in, truncate_out, &a);
+    r = (int)fs_call(AT_FDCWD, path, 0, truncate_in, truncate_out, &a);
+    // The kernel's own has raised it already, where the file was its.
+    if (unlikely(r < 0) && errno == EFBIG && a.over) {
+        zsys3(SYS_tgkill, zsys0(SYS_getpid), zsys0(SYS_gettid), SIGXFSZ);
+        errno = EFBIG;
+    }
+    return r;
 }
 ZIO_ALIAS(truncate64, truncate);

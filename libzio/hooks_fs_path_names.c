@@ -290,8 +290,10 @@ linkat(int dirfd, const char *path, int dirfd2, const char *path2, int flags)
         (flags & AT_SYMLINK_FOLLOW ? 0 : ROUTE_NOFOLLOW) | (flags & AT_EMPTY_PATH ? ROUTE_EMPTY : 0);
     unsigned rf2 = ROUTE_NOFOLLOW | ROUTE_CREATE;
 
-    if (route_idle() || bad_names(path, path2))
+    if (route_idle())
         return FS_REAL(linkat)(dirfd, path, dirfd2, path2, flags);
+    if (bad_names(path, path2)) // the kernel would look for a routed `path` where it is not, and say ENOENT
+        return (int)route_result(-EFAULT);
     // The usual way to name what O_TMPFILE made goes through /proc/self/fd.
     if (fs_magic(&dirfd, &path, &rf) && (rf & ROUTE_EMPTY))
         flags = AT_EMPTY_PATH;

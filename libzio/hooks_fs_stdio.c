@@ -24,7 +24,7 @@ stream_mode_parse(const char *mode, struct stream_mode *m)
     default:
         return false;
     }
-    for (int i = 1; mode[i] && i < 8 && mode[i] != ','; i++) {
+    for (int i = 1; i < 8 && mode[i] && mode[i] != ','; i++) {
         plus |= mode[i] == '+';
         m->flags |= (mode[i] == 'x' ? O_EXCL : 0) | (mode[i] == 'e' ? O_CLOEXEC : 0);
     }

@@ -105,40 +105,52 @@ see(struct walk *w, const struct stat *st)
     return 0;
 }
 
-// The names in a directory, one behind the other, and an empty one at the end; the stream is closed. NULL and
-// errno.
+struct names {
+    char *v; // one behind the other; an empty one at the end
+    size_t n, room;
+};
+
+// The terminator that comes last has room, too.
+static int
+add_name(struct names *l, const char *name)
+{
+    size_t len = strlen(name) + 1;
+
+    if (l->n + len + 1 > l->room) {
+        size_t room = 2 * l->room + len + 4096;
+        char *more = realloc(l->v, room);
+
+        if (!more)
+            return -1;
+        l->v = more;
+        l->room = room;
+    }
+    memcpy(l->v + l->n, name, len);
+    l->n += len;
+    l->v[l->n] = '\0';
+    return 0;
+}
+
+// The names in a directory; the stream is closed. NULL and errno.
 static char *
 read_names(DIR *dir)
 {
-    size_t n = 0, room = 4096;
-    char *names = malloc(room);
+    struct names l = {0};
     const struct dirent *e;
-    int err = names ? 0 : ENOMEM;
+    int err, r = add_name(&l, "");
 
-    while (names && (errno = 0, e = readdir(dir)) != NULL) {
-        size_t len = strlen(e->d_name) + 1;
-
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        if (n + len + 1 > room) {
-            char *more = realloc(names, room = 2 * room + len);
-
-            if (!more)
-                break; // ENOMEM
-            names = more;
-        }
-        memcpy(names + n, e->d_name, len);
-        n += len;
-    }
-    err = err ? err : errno;
+    l.n = 0;
+    while (r == 0 && (errno = 0, e = readdir(dir)) != NULL)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            r = add_name(&l, e->d_name);
+    err = errno;
     closedir(dir);
-    if (err) {
-        free(names);
-        errno = err;
+    if (r < 0 || err) {
+        free(l.v);
+        errno = err ? err : ENOMEM;
         return NULL;
     }
-    names[n] = '\0';
-    return names;
+    return l.v;
 }
 
 static int walk_dir(struct walk *w, const struct stat *st, bool top);

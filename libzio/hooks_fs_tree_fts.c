@@ -78,7 +78,7 @@ kind_of_dir(FTSENT *p, const struct stat *st)
 static int
 look_at(FTS *fts, FTSENT *p, bool follow)
 {
-    struct stat own, *st = IS(fts, FTS_NOSTAT) ? &own : p->fts_statp;
+    struct stat own = {0}, *st = IS(fts, FTS_NOSTAT) ? &own : p->fts_statp;
     int err = 0;
 
     if (IS(fts, FTS_LOGICAL) || follow) {

@@ -5,6 +5,7 @@
 // can't be caught in it.
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "meta/internal.h"
 
@@ -28,6 +29,15 @@ struct cache {
     struct name_entry *names;
 };
 
+// Large, zeroed, and given memory page by page as it is used.
+static void *
+map(size_t n)
+{
+    void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return p == MAP_FAILED ? NULL : p;
+}
+
 struct cache *
 cache_new(uint32_t entries)
 {
@@ -37,9 +47,8 @@ cache_new(uint32_t entries)
         return NULL;
     for (c->sets = 64; c->sets * 2 < entries && c->sets < 1u << 24;)
         c->sets *= 2;
-    // Large, zeroed, and mapped page by page as it is used.
-    c->nodes = calloc((size_t)c->sets * 2, sizeof(*c->nodes));
-    c->names = calloc((size_t)c->sets * 2, sizeof(*c->names));
+    c->nodes = map((size_t)c->sets * 2 * sizeof(*c->nodes));
+    c->names = map((size_t)c->sets * 2 * sizeof(*c->names));
     if (!c->nodes || !c->names) {
         cache_free(c);
         return NULL;
@@ -52,16 +61,19 @@ cache_free(struct cache *c)
 {
     if (!c)
         return;
-    free(c->nodes);
-    free(c->names);
+    if (c->nodes)
+        munmap(c->nodes, (size_t)c->sets * 2 * sizeof(*c->nodes));
+    if (c->names)
+        munmap(c->names, (size_t)c->sets * 2 * sizeof(*c->names));
     free(c);
 }
 
 void
 cache_forget(struct cache *c)
 {
-    memset(c->nodes, 0, (size_t)c->sets * 2 * sizeof(*c->nodes));
-    memset(c->names, 0, (size_t)c->sets * 2 * sizeof(*c->names));
+    // A shell forks for each command: its child must not touch megabytes to clear them.
+    madvise(c->nodes, (size_t)c->sets * 2 * sizeof(*c->nodes), MADV_DONTNEED);
+    madvise(c->names, (size_t)c->sets * 2 * sizeof(*c->names), MADV_DONTNEED);
 }
 
 static uint32_t

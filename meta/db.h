@@ -19,6 +19,9 @@ struct meta_say {
 };
 void meta_say(const struct meta_say *say, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+// Before the first db_open since the machine started, and where a volume is made: the index of SQLite's log
+// is in memory that all share, and what a file of that name holds from before is nobody's.
+int db_forget_index(const char *dir);
 // Open the database in `dir`; `create`: it is made, and must not be there. -ENOENT, -EEXIST.
 int db_open(const char *dir, bool create, const struct meta_say *say, struct meta_db **out);
 void db_close(struct meta_db *db);

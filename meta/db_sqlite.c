@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define SHM_FIRST 128 // the byte of the log's index that SQLite's unix VFS locks while it is in use
 #define APPLICATION_ID 0x7a494f66 // "zIOf", in the database's header
 
 struct meta_db {
@@ -108,8 +109,10 @@ sys_fcntl(int fd, int cmd, ...)
     va_end(ap);
     if (cmd == F_SETLK || cmd == F_SETLKW)
         return 0;
+    // Somebody always uses the index of the log: who believes to be the first cuts it off, and others, who
+    // have it mapped, meet SIGBUS. When it must be made anew, db_forget_index does that.
     if (cmd == F_GETLK) {
-        ((struct flock *)arg)->l_type = F_UNLCK;
+        ((struct flock *)arg)->l_type = ((struct flock *)arg)->l_start == SHM_FIRST ? F_RDLCK : F_UNLCK;
         return 0;
     }
     return fcntl(fd, cmd, arg);
@@ -245,6 +248,16 @@ guard(struct meta_db *db)
         db->guard = -1;
     }
     return 0;
+}
+
+int
+db_forget_index(const char *dir)
+{
+    char path[PATH_MAX + 16];
+
+    if (snprintf(path, sizeof(path), "%s/meta.db-shm", dir) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 int

@@ -6,6 +6,7 @@
 #include "meta/log.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define INDEX_FULL (SHARED_INDEX / 4 * 3)
@@ -193,19 +194,42 @@ is_latest(const struct shared_log *log, const struct row *row)
     return log_find(log, row->kind, row->k1, row->k2) == row;
 }
 
-int
-log_apply(const struct shared_log *log, struct meta_db *db)
+static int
+by_key(const void *a, const void *b, void *arg)
 {
-    for (uint32_t off = 0; off < log->used; off += row_size(record(log, off)->len)) {
+    const struct row *x = record(arg, *(const uint32_t *)a), *y = record(arg, *(const uint32_t *)b);
+
+    if (x->kind != y->kind)
+        return x->kind < y->kind ? -1 : 1;
+    if (x->k1 != y->k1)
+        return x->k1 < y->k1 ? -1 : 1;
+    return x->k2 < y->k2 ? -1 : x->k2 > y->k2;
+}
+
+// In the order of the keys, so that each page of SQL's trees is met once: names lie there by hash. Which
+// order makes no difference to the result, since every row is whole and of another key.
+int
+log_apply(struct shared_log *log, struct meta_db *db)
+{
+    uint32_t *order = malloc((log->keys + 1) * sizeof(*order)), n = 0;
+    int r = 0;
+
+    for (uint32_t off = 0; r == 0 && off < log->used; off += row_size(record(log, off)->len)) {
         const struct row *row = record(log, off);
-        int r;
 
         if (!is_latest(log, row))
             continue;
-        if ((r = log_apply_row(db, row)) < 0)
-            return r;
+        if (order)
+            order[n++] = off;
+        else
+            r = log_apply_row(db, row);
     }
-    return 0;
+    if (order)
+        qsort_r(order, n, sizeof(*order), by_key, log);
+    for (uint32_t i = 0; r == 0 && i < n; i++)
+        r = log_apply_row(db, record(log, order[i]));
+    free(order);
+    return r;
 }
 
 int

@@ -23,7 +23,7 @@ void log_write(struct shared_log *log, uint8_t *rows, uint32_t bytes);
 void log_publish(struct shared_log *log, uint32_t bytes);
 
 // Write the log's rows into SQL, within the transaction that is open; the last of each key only.
-int log_apply(const struct shared_log *log, struct meta_db *db);
+int log_apply(struct shared_log *log, struct meta_db *db);
 // Write one row.
 int log_apply_row(struct meta_db *db, const struct row *row);
 // Within the same transaction: SQL has this batch.

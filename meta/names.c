@@ -445,6 +445,18 @@ meta_rmdir(struct meta *m, const struct meta_cred *cred, uint64_t parent, const 
 
 // ---- link ----
 
+// may_linkat() of Linux, where links are protected.
+static bool
+may_link(struct op *op, const struct meta_cred *c, const struct node *n)
+{
+    if (cred_root(c) || c->uid == n->a.uid)
+        return true;
+    if (!node_is(n, S_IFREG) || n->a.mode & S_ISUID ||
+        (n->a.mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+        return false;
+    return perm_check(op, c, n, R_OK | W_OK) == 0;
+}
+
 static int
 link_checked(struct op *op, const struct meta_cred *c, struct node *n, uint64_t parent, const char *name,
              struct name_hash h)
@@ -463,6 +475,8 @@ link_checked(struct op *op, const struct meta_cred *c, struct node *n, uint64_t 
         return -EEXIST;
     if (dir.a.nlink == 0)
         return -ENOENT;
+    if (op->m->flags & META_PROTECT_LINKS && !may_link(op, c, n))
+        return -EPERM;
     if ((r = perm_dir_write(op, c, &dir)) < 0)
         return r;
     if (n->a.flags & META_F_SNAPSHOT)

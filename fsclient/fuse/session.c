@@ -186,6 +186,7 @@ static int
 loop(struct mount *m)
 {
     struct fuse_loop_config *cfg = fuse_loop_cfg_create();
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     sigset_t wake;
     int err;
 
@@ -193,7 +194,9 @@ loop(struct mount *m)
         return -ENOMEM;
     fuse_loop_cfg_set_clone_fd(cfg, m->opt.clone_fd);
     fuse_loop_cfg_set_max_threads(cfg, m->opt.max_threads);
-    fuse_loop_cfg_set_idle_threads(cfg, m->opt.max_threads);
+    // The kernel wakes idle threads in turn, each with a cold buffer: keep few of them, and start others as
+    // needed.
+    fuse_loop_cfg_set_idle_threads(cfg, cpus < 2 ? 2 : (unsigned)cpus);
     sigemptyset(&wake);
     sigaddset(&wake, SIGNAL_WAKE);
     pthread_sigmask(SIG_UNBLOCK, &wake, NULL);

@@ -84,6 +84,46 @@ hard_errors(void)
     }
 }
 
+// Of this machine: proc_sys_fs(5).
+static bool
+links_protected(void)
+{
+    char c = '0';
+    int fd = open("/proc/sys/fs/protected_hardlinks", O_RDONLY);
+
+    if (fd >= 0 && read(fd, &c, 1) != 1)
+        c = '0';
+    close(fd);
+    return c == '1';
+}
+
+// Of another's files, those that one could not write to can't be linked either.
+static void
+hard_protected(void)
+{
+    int want = links_protected() ? EPERM : 0;
+
+    NEED(mkdir("open", 0777));
+    NEED(mkdir("shut", 0755));
+    NEED(put_file("read", 0644, ""));
+    NEED(put_file("write", 0666, ""));
+    NEED(put_file("setuid", 04777, ""));
+    NEED(put_file("setgid", 02777, ""));
+    NEED(mkfifo("fifo", 0666));
+    NEED(symlink("write", "symlink"));
+    AS (U1, G1) {
+        T("read", want, link("read", "open/read"));
+        T("write", 0, link("write", "open/write"));
+        T("setuid", want, link("setuid", "open/setuid"));
+        T("setgid", want, link("setgid", "open/setgid"));
+        T("fifo", want, link("fifo", "open/fifo"));
+        T("symlink", want, link("symlink", "open/symlink"));
+        T("there-first", EEXIST, link("read", "open/write"));
+        T("before-the-directory", want ? EPERM : EACCES, link("read", "shut/read"));
+    }
+    T("root", 0, link("read", "open/root"));
+}
+
 static void
 hard_who(void)
 {
@@ -272,12 +312,9 @@ follows(void)
 }
 
 const struct test_case cases_links[] = {
-    {"link", hard},
-    {"link-errors", hard_errors},
-    {"link-who", hard_who},
-    {"unlink", removal},
-    {"rmdir-open", open_dir_removed},
-    {"symlink", symbolic},
-    {"symlink-follow", follows},
+    {"link", hard},         {"link-errors", hard_errors},
+    {"link-who", hard_who}, {"link-protected", hard_protected},
+    {"unlink", removal},    {"rmdir-open", open_dir_removed},
+    {"symlink", symbolic},  {"symlink-follow", follows},
     {NULL, NULL},
 };

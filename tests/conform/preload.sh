@@ -11,8 +11,18 @@
 zio=$top_builddir/zio
 "$zio" run --help 2>/dev/null | grep -q -- --fs || skip_all "this build has no zio run --fs"
 begin
-"$zio" fs format --dir-mode=777 "local:$DISK/vol" || { fail format; finish; }
 prefix=/zio-conform-$$
-verdict "$zio" run --fs "$prefix=local:$DISK/vol" -- "$CONFORM" --way preload "$prefix" "$@"
+# Who makes the volume and its first files lets nobody in by default: that must not shut the others out.
+umask 077
+"$zio" fs format --dir-mode=777 --mode=755 "local:$DISK/vol" || { fail format; finish; }
+check "first file" "$zio" run --fs "$prefix=local:$DISK/vol" -- bash -c "echo text >$prefix/first"
+umask 022
+if setpriv --reuid=12001 --regid=12101 --clear-groups "$zio" --version >/dev/null 2>&1; then
+    check "another user" setpriv --reuid=12001 --regid=12101 --clear-groups "$zio" fs ls "local:$DISK/vol"
+else
+    skip "another user" "the build directory is closed to other users"
+fi
+verdict "$zio" run --fs "$prefix=local:$DISK/vol" --fs "$prefix-ro=ro,local:$DISK/vol" -- \
+    "$CONFORM" --ro "$prefix-ro" --way preload "$prefix" "$@"
 check "fsck finds nothing" "$zio" fs fsck "local:$DISK/vol"
 finish

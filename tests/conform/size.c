@@ -103,14 +103,6 @@ regrow(void)
     EQ("blocks", 0, stat_of("f").st_blocks);
 }
 
-static volatile sig_atomic_t noted;
-
-static void
-note_signal(int sig)
-{
-    noted = sig;
-}
-
 static void
 size_errors(void)
 {
@@ -137,28 +129,61 @@ size_errors(void)
         T("fd-keeps-its-right", 0, ftruncate(fd, 3));
     close(fd);
     T("fd-bad", EBADF, ftruncate(fd, 0));
-    CHILD () {
-        struct rlimit limit = {100, 100};
+}
 
-        signal(SIGXFSZ, SIG_IGN);
-        NEED(fd = open("f", O_RDWR));
-        NEED(setrlimit(RLIMIT_FSIZE, &limit));
-        T("limit", 0, ftruncate(fd, 100));
-        T("limit-over", EFBIG, ftruncate(fd, 101));
-        T("limit-path", EFBIG, truncate("f", 101));
-        EQ("limit-partial-write", 5, pwrite(fd, "123456789", 9, 95));
-        T("limit-write", EFBIG, pwrite(fd, "1", 1, 100));
-        T("limit-fallocate", EFBIG, fallocate(fd, 0, 0, 200));
-    }
-    CHILD () {
-        struct rlimit limit = {100, 100};
+static volatile sig_atomic_t noted;
 
-        signal(SIGXFSZ, note_signal);
-        NEED(fd = open("f", O_RDWR));
-        NEED(setrlimit(RLIMIT_FSIZE, &limit));
-        T("limit-signal-write", EFBIG, pwrite(fd, "1", 1, 100));
-        EQ("limit-signal", SIGXFSZ, noted);
-    }
+static void
+note_signal(int sig)
+{
+    noted = sig;
+}
+
+// The limit is there for the call alone: the lines that we print go to a file, too.
+static void
+limit_size(rlim_t max)
+{
+    struct rlimit limit;
+    int err = errno;
+
+    NEED(getrlimit(RLIMIT_FSIZE, &limit));
+    limit.rlim_cur = max;
+    NEED(setrlimit(RLIMIT_FSIZE, &limit));
+    errno = err;
+}
+
+#define LIMITED(call)                                                                                        \
+    ({                                                                                                       \
+        limit_size(100);                                                                                     \
+        long result_ = (long)(call);                                                                         \
+        limit_size(RLIM_INFINITY);                                                                           \
+        result_;                                                                                             \
+    })
+
+static void
+size_limit(void)
+{
+    int fd;
+
+    NEED(put_file("f", 0644, "text"));
+    NEED(fd = open("f", O_RDWR));
+    signal(SIGXFSZ, note_signal);
+    T("ftruncate", 0, LIMITED(ftruncate(fd, 100)));
+    T("ftruncate-over", EFBIG, LIMITED(ftruncate(fd, 101)));
+    EQ("ftruncate-signal", SIGXFSZ, noted);
+    noted = 0;
+    T("truncate-over", EFBIG, LIMITED(truncate("f", 101)));
+    EQ("truncate-signal", SIGXFSZ, noted);
+    noted = 0;
+    EQ("partial-write", 5, LIMITED(pwrite(fd, "123456789", 9, 95)));
+    EQ("partial-no-signal", 0, noted);
+    T("write-over", EFBIG, LIMITED(pwrite(fd, "1", 1, 100)));
+    EQ("write-signal", SIGXFSZ, noted);
+    noted = 0;
+    T("fallocate", EFBIG, LIMITED(fallocate(fd, 0, 0, 200)));
+    EQ("unharmed", 100, stat_of("f").st_size);
+    T("shrink", 0, LIMITED(ftruncate(fd, 50)));
+    close(fd);
 }
 
 static void
@@ -329,6 +354,7 @@ const struct test_case cases_size[] = {
     {"truncate", lengths},
     {"truncate-regrow", regrow},
     {"truncate-errors", size_errors},
+    {"truncate-limit", size_limit},
     {"truncate-times", size_times},
     {"posix_fallocate", posix_space},
     {"fallocate", modes},

@@ -349,6 +349,14 @@ atime(void)
     close(fd);
     B("read", time_before(old[1], stat_of("f").st_atim));
     B("read-mtime", is_time(stat_of("f").st_mtim, 2000, 0));
+    // The same where the kernel has no page of the file.
+    NEED(utimensat(AT_FDCWD, "f", old, 0));
+    NEED(fd = open("f", O_RDWR));
+    NEED(fsync(fd));
+    NEED(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED));
+    NEED(read(fd, &c, 1));
+    close(fd);
+    B("read-from-disk", time_before(old[1], stat_of("f").st_atim));
 }
 
 const struct test_case cases_times[] = {

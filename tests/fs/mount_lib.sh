@@ -23,16 +23,21 @@ unmount_all() {
     local m pid
     for m in $(mounts); do umount -l "$m" 2>/dev/null || fusermount3 -uqz "$m"; done
     for pid in $(servers); do kill -TERM "$pid" 2>/dev/null; done
-    for pid in $(servers); do wait_until 5 gone "$pid" || kill -KILL "$pid"; done
+    for pid in $(servers); do wait_until 5 ended "$pid" || kill -KILL "$pid"; done
+}
+
+# ended PID: the process is over, though its parent (init) may not have looked yet.
+ended() {
+    ! readlink "/proc/$1/exe" >/dev/null
 }
 
 # servers [DIR]: the process ids of zio-mount for mounts below $TMP, or of the one on DIR.
 servers() {
-    local f args
-    for f in /proc/[0-9]*/exe; do
-        [ "$(readlink "$f" 2>/dev/null)" = "$top_builddir/fsclient/fuse/zio-mount" ] || continue
-        args=$(tr '\0' ' ' <"${f%exe}cmdline" 2>/dev/null) || continue
-        case "$args" in *" ${1:-$TMP}"[/\ ]*) f=${f%/exe}; echo "${f#/proc/}" ;; esac
+    local pid args
+    for pid in $(grep -slF "zio mount" /proc/[0-9]*/cmdline | cut -d / -f 3); do
+        [ "/proc/$pid/exe" -ef "$top_builddir/fsclient/fuse/zio-mount" ] || continue
+        args=$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) || continue
+        case "$args" in *" ${1:-$TMP}"[/\ ]*) echo "$pid" ;; esac
     done
 }
 
@@ -56,7 +61,7 @@ unmount() {
     local pid
     pid=$(servers "$TMP/$1")
     timeout 30 "$ZIO" umount "$TMP/$1" || return 1
-    [ -z "$pid" ] || wait_until 10 gone "$pid"
+    [ -z "$pid" ] || wait_until 10 ended "$pid"
 }
 
 mounted() {

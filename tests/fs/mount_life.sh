@@ -81,7 +81,7 @@ m = mmap.mmap(f.fileno(), 100000)
 m[99990:99994] = sys.argv[2].ljust(4).encode()
 P
     kill -s $sig "$pid"
-    check "signal/$sig/ends" wait_until 10 gone "$pid"
+    check "signal/$sig/ends" wait_until 10 ended "$pid"
     check "signal/$sig/unmounted" eval '! mounted m'
     mount_on v m
     check "signal/$sig/written" test "$(tail -c 10 "$M/mapped" | head -c 4 | tr -d ' ')" = $sig
@@ -91,14 +91,14 @@ mount_on v m
 pid=$(servers "$M")
 exec 3>"$M/open"
 kill -TERM "$pid"
-check signal/busy/ends wait_until 10 gone "$pid"
+check signal/busy/ends wait_until 10 ended "$pid"
 check signal/busy/unmounted eval '! mounted m'
 check signal/busy/fails eval '! echo x >&3 2>/dev/null' 2>/dev/null
 exec 3>&-
 mount_on v m
 pid=$(servers "$M")
 fusermount3 -u "$M"
-check signal/fusermount wait_until 10 gone "$pid"
+check signal/fusermount wait_until 10 ended "$pid"
 
 # --- foreground ---
 spawn "$ZIO" mount -f "$V" "$M"
@@ -112,14 +112,14 @@ mount_on v m
 pid=$(servers "$M")
 echo late >"$M/late"
 kill -KILL "$pid"
-wait_until 10 gone "$pid"
+wait_until 10 ended "$pid"
 check dead/is eval '! ls "$M" >/dev/null 2>&1 && mounted m'
 expect dead/again 0 'was a dead mount' "$ZIO" mount "$V" "$M"
 check dead/content test "$(cat "$M/late" "$M/file")" = $'late\nkept'
 check dead/one test "$(mounts | wc -l)" = 1
 pid=$(servers "$M")
 kill -KILL "$pid"
-wait_until 10 gone "$pid"
+wait_until 10 ended "$pid"
 check dead/umount unmount m
 check dead/umount-gone eval '! mounted m'
 check dead/sound sound v

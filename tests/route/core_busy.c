@@ -373,8 +373,8 @@ family_pass(void)
     raw_calls(open(P("b"), O_RDWR | O_CREAT, 0644), routed);
     uring(fd, routed);
     T(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
-    pid = begin_child(receiver, &pair[1]);
     send_fd(pair[0], fd);
+    pid = begin_child(receiver, &pair[1]);
     await_child("receiver", pid);
     T(lseek(fd, 0, SEEK_CUR)); // moved by the receiver
     // To itself: a descriptor more of the same open file description.

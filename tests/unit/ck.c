@@ -138,7 +138,7 @@ ck_expect(struct chunk_store *s, uint64_t id, const unsigned char *want, uint64_
         fail_msg("chunk %" PRIu64 " can't be read: %s", id, strerror((int)-n));
     if ((uint64_t)n != size)
         fail_msg("chunk %" PRIu64 " has %zd bytes, not %" PRIu64, id, n, size);
-    for (uint64_t i = 0; i < size; i++)
+    for (uint64_t i = 0; i < size && memcmp(got, want, size) != 0; i++)
         if (got[i] != want[i])
             fail_msg("chunk %" PRIu64 ": byte %" PRIu64 " is %02x, not %02x", id, i, got[i], want[i]);
     free(got);

@@ -17,6 +17,11 @@
 
 #define BLOCKS 20u
 #define SIZE (BLOCKS * CK_BLOCK)
+#ifdef __SANITIZE_THREAD__ // everything takes ten times as long
+#define STRIDE 5
+#else
+#define STRIDE 1
+#endif
 
 enum fault {
     NO_FAULT,
@@ -92,13 +97,13 @@ my_openat(void *arg, int dirfd, const char *name, int flags, mode_t mode)
 static int
 my_fdatasync(void *arg, int fd)
 {
-    return hit(F_SYNC) ? -1 : fdatasync(fd);
+    return hit(F_SYNC) ? -1 : 0;
 }
 
 static int
 my_fsync(void *arg, int fd)
 {
-    return hit(F_DIRSYNC) ? -1 : fsync(fd);
+    return hit(F_DIRSYNC) ? -1 : 0;
 }
 
 static int
@@ -389,7 +394,7 @@ each_occasion(enum fault f, int err, bool once, bool tolerated)
 {
     unsigned hits = 0;
 
-    for (unsigned k = 0; k < 3000; k++) {
+    for (unsigned k = 0; k < 3000; k += STRIDE) {
         if (k % 2) { // so that nothing is cached
             chunk_store_close(s);
             s = ck_open(0, &options);
@@ -413,8 +418,8 @@ each_occasion(enum fault f, int err, bool once, bool tolerated)
         for (unsigned i = 0; i < 4; i++)
             if (model[i].id)
                 assert_int_equal(chunk_sync(s, model[i].id), 0);
-        assert_int_equal(ck_scrub(s), 0);
         if (k % 8 == 0) {
+            assert_int_equal(ck_scrub(s), 0);
             chunk_store_close(s);
             s = ck_open(0, &options);
         }

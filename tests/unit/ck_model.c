@@ -135,7 +135,7 @@ do_write_blocks(struct worker *w, struct slot *m)
 
     range(w, &off, &len);
     ck_fill(m->bytes + off, len, m->id, off, below(w, 1000));
-    ssize_t n = chunk_write(w->s, m->id, m->bytes + off, len, off);
+    ssize_t n = (below(w, 2) ? chunk_write : chunk_write_stable)(w->s, m->id, m->bytes + off, len, off);
     if (n != (ssize_t)len)
         WRONG(w, "write of %" PRIu64 " at %" PRIu64 " of %" PRIu64 ": %zd", len, off, m->id, n);
     grow(m, off + len);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "chunk/impl.h"
@@ -454,6 +455,15 @@ may_be(const struct chunk *c, uint64_t at, unsigned char byte)
     return byte == 0 && c->nversions > 1; // a sector that the file got and nobody wrote
 }
 
+static bool
+is_one(const struct chunk *c, uint64_t at, const unsigned char *got)
+{
+    for (unsigned i = 0; i < c->nversions; i++)
+        if (memcmp(c->bytes[i] + at, got, 512) == 0)
+            return true;
+    return false;
+}
+
 static void
 expect_chunk(struct chunk_store *s, const struct chunk *c)
 {
@@ -471,9 +481,13 @@ expect_chunk(struct chunk_store *s, const struct chunk *c)
     }
     if ((uint64_t)n > most || (c->synced && (uint64_t)n < least))
         fail_msg("chunk %" PRIu64 " has %zd bytes, not %" PRIu64 " to %" PRIu64, c->id, n, least, most);
-    for (ssize_t i = 0; i < n && c->synced; i++)
-        if (!may_be(c, (uint64_t)i, got[i]))
+    for (ssize_t i = 0; i < n && c->synced; i++) {
+        // Most of it is of one piece.
+        while (i + 512 <= n && is_one(c, (uint64_t)i, got + i))
+            i += 512;
+        if (i < n && !may_be(c, (uint64_t)i, got[i]))
             fail_msg("chunk %" PRIu64 ": byte %zd is %02x, which was never there", c->id, i, got[i]);
+    }
 }
 
 static int
@@ -520,6 +534,7 @@ rounds(size_t sector_size, unsigned n)
     char dir[PATH_MAX], from[PATH_MAX];
     struct chunk_store *s;
 
+    time_t end = time(NULL) + 20; // under a sanitizer, or on a busy machine, there are fewer
     sector = sector_size;
     disk_io = io_system;
     disk_io.pwrite = my_pwrite;
@@ -530,7 +545,7 @@ rounds(size_t sector_size, unsigned n)
     disk_io.renameat = my_renameat;
     disk_io.unlinkat = my_unlinkat;
     disk_io.clone = my_clone;
-    for (unsigned k = 0; k < n; k++) {
+    for (unsigned k = 0; k < n && (k < 5 || time(NULL) < end); k++) {
         ck_make(SIZE);
         snprintf(from, sizeof(from), "%.4000s/store", ck_dir);
         s = ck_open(0, &opt);

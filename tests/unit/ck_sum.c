@@ -189,11 +189,11 @@ flip_sums(uint64_t from, uint64_t to, uint64_t size)
         struct chunk_info info;
 
         ck_flip(path, bit / 8, bit % 8);
-        s = ck_open(CHUNK_RDONLY, NULL);
-        ssize_t n = chunk_read(s, ID, got, size, 0);
-        assert_int_equal(n, size);
-        assert_memory_equal(got, want, size);
-        chunk_store_close(s);
+        if (bit % 3 == 0) {
+            s = ck_open(CHUNK_RDONLY, NULL);
+            ck_expect(s, ID, want, size);
+            chunk_store_close(s);
+        }
         s = ck_open(0, NULL);
         ck_expect(s, ID, want, size);
         assert_int_equal(chunk_stat(s, ID, &info), 0);
@@ -207,9 +207,9 @@ flip_sums(uint64_t from, uint64_t to, uint64_t size)
         ck_deaf();
         s = ck_open(0, NULL);
         ck_expect(s, ID, want, size);
-        assert_int_equal(ck_scrub(s), 0);
+        assert_int_equal(chunk_scrub(s, ID, NULL), 0);
         chunk_store_close(s);
-        assert_int_equal(ck_heard.count[CHUNK_EV_REPAIRED], 0);
+        assert_int_equal(ck_heard.count[CHUNK_EV_REPAIRED] + ck_heard.count[CHUNK_EV_DAMAGE], 0);
     }
 }
 

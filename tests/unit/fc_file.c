@@ -326,6 +326,22 @@ test_setuid_goes(void **state)
     OK(setresuid(-1, 0, -1));
     OK(fsc_fstat(f, &st));
     IS(st.st_mode & 07777, 0777);
+    // So does a truncation: by handle, by path, by open.
+    OK(fsc_chmod(fs, &fc_root, "s", 06777, 0));
+    OK(fsc_ftruncate(f, 3));
+    OK(fsc_truncate(fs, &fc_root, "s", 2));
+    OK(fsc_fstat(f, &st));
+    IS(st.st_mode & 07777, 06777);
+    OK(setresuid(-1, 1001, -1));
+    OK(fsc_ftruncate(f, 1));
+    OK(setresuid(-1, 0, -1));
+    OK(fsc_fstat(f, &st));
+    IS(st.st_mode & 07777, 0777);
+    OK(fsc_close(f));
+    OK(fsc_chmod(fs, &fc_root, "s", 06777, 0));
+    OK(fsc_open(fs, &fc_alice, "s", O_WRONLY | O_TRUNC, 0, &f));
+    OK(fsc_fstat(f, &st));
+    IS(st.st_mode & 07777, 0777);
     OK(fsc_close(f));
 }
 

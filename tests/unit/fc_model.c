@@ -11,7 +11,7 @@
 
 #include "tests/unit/fc.h"
 
-enum { NAMES = 6, HANDLES = 5, SIZE_MAX_MODEL = 5 * FC_CHUNK, OPS = 8000, PROCESSES = 2, THREADS = 2 };
+enum { NAMES = 6, HANDLES = 5, SIZE_MAX_MODEL = 5 * FC_CHUNK, OPS = 4000, PROCESSES = 2, THREADS = 2 };
 
 struct mfile {
     uint8_t *data;

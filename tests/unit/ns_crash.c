@@ -4,6 +4,7 @@
 // and for a machine that goes down: then what was synced is there.
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -375,6 +376,7 @@ test_power(void **state)
         assert_int_equal(mkdir(copy, 0700), 0);
         copy_file(ns_dir, copy, "meta.db", 0);
         copy_file(ns_dir, copy, "meta.db-wal", cut);
+        copy_file(ns_dir, copy, "meta.db-shm", 0); // of before: nobody may believe it
         copy_file(ns_dir, copy, "meta.shared", 0);
         snprintf(keep, sizeof(keep), "%s/meta.shared", copy);
         fd = open(keep, O_RDWR | O_CLOEXEC);
@@ -406,13 +408,122 @@ test_power(void **state)
     }
 }
 
+// Others that open and close the volume leave the index of the log alone, which we have mapped: what they cut
+// off would end us by SIGBUS, and what they made anew would cost a reading of the log.
+static void
+test_index_stays(void **state)
+{
+    char path[PATH_MAX];
+    struct stat before, after;
+    struct meta_attr a;
+    struct meta *m;
+
+    ns_make(NULL);
+    // Before ours, so that the child's SQLite knows nothing of our connection.
+    atomic_store(&page->acked, 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        while (atomic_load(&page->acked) == 0)
+            usleep(1000);
+        m = NULL;
+        _exit(meta_open(ns_dir, 0, NULL, &m) < 0 ||
+              meta_create(m, NULL, META_ROOT, "theirs", 0644, 0, &a) < 0 || meta_sync(m) < 0 ||
+              (meta_close(m), false));
+    }
+    m = ns_open(0);
+    assert_int_equal(meta_create(m, NULL, META_ROOT, "ours", 0644, 0, &a), 0);
+    assert_int_equal(meta_sync(m), 0);
+    // As after a log of more than 16 MiB: a second piece of the index.
+    snprintf(path, sizeof(path), "%s/meta.db-shm", ns_dir);
+    assert_int_equal(truncate(path, 65536), 0);
+    assert_int_equal(stat(path, &before), 0);
+    atomic_store(&page->acked, 1);
+    int status = -1;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(stat(path, &after), 0);
+    assert_int_equal(after.st_ino, before.st_ino);
+    assert_int_equal(after.st_size, before.st_size);
+    assert_int_equal(meta_lookup(m, NULL, META_ROOT, "theirs", &a), 0);
+    assert_int_equal(meta_create(m, NULL, META_ROOT, "ours2", 0644, 0, &a), 0);
+    assert_int_equal(meta_sync(m), 0);
+    ns_check(m);
+    meta_close(m);
+    ns_remove();
+}
+
+// Several processes open a volume at once that nobody has used since the machine started: one of them makes
+// the shared file, and another may be the first with the lock. What it commits then must be there for all.
+static int
+first_opener(int go, unsigned id)
+{
+    struct meta_options opt = {0};
+    struct meta_attr a;
+    struct meta *m;
+    char name[32], c;
+
+    if (read(go, &c, 1) != 0 || meta_open(ns_dir, 0, &opt, &m) < 0)
+        return 1;
+    for (unsigned i = 0; i < 20; i++) {
+        snprintf(name, sizeof(name), "of%u.%u", id, i);
+        if (meta_create(m, NULL, META_ROOT, name, 0644, 0, &a) != 0 || meta_sync(m) != 0 ||
+            meta_lookup(m, NULL, META_ROOT, name, &a) != 0)
+            return 2;
+    }
+    meta_close(m);
+    return 0;
+}
+
+static void
+test_first_openers(void **state)
+{
+    char path[PATH_MAX + 16], name[32];
+    struct meta_attr a;
+    struct meta *m;
+
+    (void)state;
+    for (unsigned round = 0; round < 25; round++) {
+        pid_t pid[4];
+        int go[2];
+
+        ns_make(NULL);
+        snprintf(path, sizeof(path), "%s/meta.shared", ns_dir);
+        assert_true(unlink(path) == 0 || errno == ENOENT);
+        assert_int_equal(pipe(go), 0);
+        for (unsigned i = 0; i < 4; i++) {
+            pid[i] = fork();
+            assert_true(pid[i] >= 0);
+            if (pid[i] == 0) {
+                close(go[1]);
+                _exit(first_opener(go[0], i));
+            }
+        }
+        close(go[0]);
+        close(go[1]); // all at once
+        for (unsigned i = 0; i < 4; i++) {
+            int status;
+
+            assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
+            assert_int_equal(status, 0);
+        }
+        m = ns_open(0);
+        for (unsigned i = 0; i < 80; i++) {
+            snprintf(name, sizeof(name), "of%u.%u", i / 20, i % 20);
+            assert_int_equal(meta_lookup(m, NULL, META_ROOT, name, &a), 0);
+        }
+        ns_check(m);
+        meta_close(m);
+        ns_remove();
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_steps),
-        cmocka_unit_test(test_random_kill),
-        cmocka_unit_test(test_power),
+        cmocka_unit_test(test_first_openers), cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_random_kill),   cmocka_unit_test(test_power),
+        cmocka_unit_test(test_index_stays),
     };
 
     page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
