@@ -22,7 +22,7 @@
 #define SHARED_COUNTERS 65536 // power of two
 #define SHARED_SESSIONS 1024
 #define SHARED_HOLDS 65536    // power of two
-#define SHARED_HOLD_PROBE 64  // slots that are looked at for one inode
+#define SHARED_HOLD_PROBE 64  // slots that are looked at for one inode, as long as those do
 #define SHARED_INDEX 131072   // power of two; slots of the log's index
 #define SHARED_LOG (4u << 20) // bytes
 
@@ -81,6 +81,7 @@ struct shared {
     uint32_t broken;     // enum shared_state: what has to be done first by who has the lock
     // Watchers (watch.c): a futex; and who sleeps on it: 0, the one session's slot + 1, or WATCH_MANY.
     _Atomic uint32_t watch_call, watch_asleep;
+    _Atomic uint32_t hold_reach; // if greater than SHARED_HOLD_PROBE: how far from its home a hold may lie
     _Atomic uint32_t counter[SHARED_COUNTERS] __attribute__((aligned(64)));
     _Atomic uint32_t wrote[SHARED_COUNTERS]; // data that was overwritten with no change of rows
     struct shared_session session[SHARED_SESSIONS];
