@@ -31,6 +31,7 @@ struct route_vol {
     struct fsc *_Atomic fs; // NULL until it is needed; see route_vol_open
     bool below;             // the prefix exists in the kernel's tree, too
     int token_dir;          // the directory with the file of tokens (O_PATH), ours; -1: not open
+    int token;              // what the descriptors of open files are copies of; ours
 };
 int route_vol_open(struct route_vol *v); // 0 or -errno; idempotent
 

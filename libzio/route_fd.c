@@ -432,7 +432,6 @@ route_install_token(int token, struct route_vol *v, struct fsc_file *file, const
     else
         fsc.close(file);
     if (f) {
-        route_rec_stamp(token, f->index);
         route_link(token, f);
     } else {
         zsys1(SYS_close, token);
