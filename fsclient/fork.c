@@ -81,9 +81,9 @@ fork_enlist(struct fsc *fs)
     memcpy(fs->uuid, info.uuid, sizeof fs->uuid);
     pthread_once(&once, set_handlers);
     pthread_mutex_lock(&volumes_lock);
-    TAILQ_FOREACH (next, &volumes, all)
-        if (memcmp(next->uuid, fs->uuid, sizeof fs->uuid) > 0)
-            break;
+    next = TAILQ_FIRST(&volumes);
+    while (next && memcmp(next->uuid, fs->uuid, sizeof fs->uuid) <= 0)
+        next = TAILQ_NEXT(next, all);
     if (next)
         TAILQ_INSERT_BEFORE(next, fs, all);
     else
