@@ -75,17 +75,19 @@ void
 fork_enlist(struct fsc *fs)
 {
     struct fsc_info info = {0};
-    struct fsc *next;
+    struct fsc *next, *behind = NULL;
 
     fs->drv->info(fs, &info);
     memcpy(fs->uuid, info.uuid, sizeof fs->uuid);
     pthread_once(&once, set_handlers);
     pthread_mutex_lock(&volumes_lock);
-    next = TAILQ_FIRST(&volumes);
-    while (next && memcmp(next->uuid, fs->uuid, sizeof fs->uuid) <= 0)
-        next = TAILQ_NEXT(next, all);
-    if (next)
-        TAILQ_INSERT_BEFORE(next, fs, all);
+    TAILQ_FOREACH (next, &volumes, all)
+        if (memcmp(next->uuid, fs->uuid, sizeof fs->uuid) > 0) {
+            behind = next;
+            break;
+        }
+    if (behind)
+        TAILQ_INSERT_BEFORE(behind, fs, all);
     else
         TAILQ_INSERT_TAIL(&volumes, fs, all);
     pthread_mutex_unlock(&volumes_lock);

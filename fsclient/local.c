@@ -176,8 +176,7 @@ open_engines(struct local *l)
 {
     unsigned flags = l->fs->opt.flags;
     struct meta_options mo = {.message = meta_message, .arg = l};
-    struct chunk_open_options co = {
-        .message = chunk_message, .message_arg = l, .max_open = 128, .io = local_io};
+    struct chunk_open_options co = {.message = chunk_message, .message_arg = l, .io = local_io};
     struct meta_info info;
     char path[4200];
     uint32_t h = 2166136261u; // FNV-1a

@@ -84,6 +84,7 @@ make(struct shared *s, int fd)
         return -r;
     boot_id(s->boot);
     s->version = SHARED_VERSION;
+    s->broken = SHARED_FRESH;
     // Last: what has the magic is whole.
     atomic_thread_fence(memory_order_release);
     s->magic = SHARED_MAGIC;
@@ -91,7 +92,7 @@ make(struct shared *s, int fd)
 }
 
 int
-shared_open(const char *dir, struct shared_map *map, bool *fresh)
+shared_open(const char *dir, struct shared_map *map)
 {
     char path[PATH_MAX];
     uint8_t boot[40];
@@ -99,7 +100,6 @@ shared_open(const char *dir, struct shared_map *map, bool *fresh)
     int r = 0;
 
     map->s = NULL;
-    *fresh = false;
     if (snprintf(path, sizeof(path), "%s/meta.shared", dir) >= (int)sizeof(path))
         return -ENAMETOOLONG;
     map->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -138,10 +138,8 @@ shared_open(const char *dir, struct shared_map *map, bool *fresh)
     }
     boot_id(boot);
     if (map->s->magic != SHARED_MAGIC || map->s->version != SHARED_VERSION ||
-        map->s->bytes != sizeof(struct shared) || memcmp(map->s->boot, boot, sizeof(boot)) != 0) {
-        *fresh = true;
+        map->s->bytes != sizeof(struct shared) || memcmp(map->s->boot, boot, sizeof(boot)) != 0)
         r = make(map->s, map->fd);
-    }
 out:
     if (r < 0)
         shared_close(map);
