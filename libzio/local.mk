@@ -37,11 +37,13 @@ zio_fs_map = %D%/hooks_fs_copy.c %D%/route_bus.c %D%/route_map.c %D%/route_map_p
 %C%_libzio_la_CFLAGS = $(ZIO_CFLAGS) -fno-stack-protector -ftls-model=initial-exec -fexceptions
 %C%_libzio_la_LIBADD = %D%/libmemops.la
 # An anonymous version script: memcpy@GLIBC_2.14 would not be interposed by a versioned one. Bound at load, since the
-# fault helper can't run the dynamic linker; first to be initialised, since every other library copies.
+# fault helper can't run the dynamic linker; first to be initialised, since every other library copies. Our own calls of
+# what we hook are bound here, since a program may have functions of the same names that mean something else, or that
+# call us; but for the allocator, which is the program's.
 %C%_libzio_la_LDFLAGS = -module -avoid-version -shared -Wl,-z,now -Wl,-z,initfirst \
-  -Wl,--version-script=$(srcdir)/%D%/libzio.map
-EXTRA_%C%_libzio_la_DEPENDENCIES = $(srcdir)/%D%/libzio.map
-EXTRA_DIST += %D%/libzio.map
+  -Wl,--version-script=$(srcdir)/%D%/libzio.map -Wl,--dynamic-list=$(srcdir)/%D%/libzio.dynamic
+EXTRA_%C%_libzio_la_DEPENDENCIES = $(srcdir)/%D%/libzio.map $(srcdir)/%D%/libzio.dynamic
+EXTRA_DIST += %D%/libzio.map %D%/libzio.dynamic
 
 # libzio-profile.so, which `zio profile` preloads. The version script keeps everything but the hooks inside; libunwind
 # is opened at run time, and not linked (see profiler_record.c).

@@ -90,8 +90,18 @@ step(struct walk *w, unsigned flags, int *links)
     return r == -EINVAL || r == -ENOENT ? 1 : 0;
 }
 
-// Is the missing thing only the last name, and that no link? Then no link can have led into a volume: this is
-// how nearly all calls fail.
+// Does a prefix end with this name?
+static bool
+ends_prefix(const char *name)
+{
+    for (int i = 0; i < route_nvols; i++)
+        if (strcmp(strrchr(route_vols[i].prefix, '/') + 1, name) == 0)
+            return true;
+    return false;
+}
+
+// Is the missing thing only the last name, and that no link and no prefix seen from its directory? Then
+// nothing can have led into a volume: this is how nearly all calls fail.
 bool
 route_plainly_missing(struct route_target *t)
 {
@@ -100,7 +110,7 @@ route_plainly_missing(struct route_target *t)
     size_t n = slash ? (size_t)(slash - t->path) : 0;
     char c;
 
-    if (slash && !slash[1])
+    if ((slash && !slash[1]) || ends_prefix(slash ? slash + 1 : t->path))
         return false;
     if (zsys4(SYS_readlinkat, t->dirfd, t->path, &c, 1) >= 0)
         return false;

@@ -18,6 +18,7 @@ include tests/bench/local.mk
 include tests/conform/local.mk
 include tests/fs/mount.mk
 include tests/fs/client.mk
+include tests/fsprog/local.mk
 include tests/oracle/local.mk
 include tests/programs/local.mk
 include tests/route/local.mk

@@ -72,6 +72,32 @@ through(const char *in)
     T(stat(path, &st));
 }
 
+// The prefix as a name in its native parent, as who opens a path name by name reaches it.
+static void
+by_parent(void)
+{
+    char parent[PATH_MAX];
+    const char *name = strrchr(root, '/') + 1;
+    struct stat st;
+    int fd, in;
+
+    snprintf(parent, sizeof(parent), "%.*s", (int)(name - 1 - root), root);
+    fd = open(parent, O_PATH | O_DIRECTORY);
+    in = openat(fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    T(in >= 0);
+    T(fstatat(in, "f", &st, 0));
+    T(fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW));
+    T(S_ISDIR(st.st_mode));
+    T(fchdir(in));
+    T(access("f", R_OK));
+    T(fchdir(fd));
+    T(access(name, X_OK));
+    T(chdir(name));
+    T(access("f", R_OK));
+    T(close(in));
+    T(close(fd));
+}
+
 void
 family_border(void)
 {
@@ -84,6 +110,7 @@ family_border(void)
     put(O("native"), "native");
     T(mkdir("d", 0755));
     put("f", "inside");
+    by_parent();
     T(symlink(root, O("in")));
     T(symlink(P("f"), O("file")));
     T(symlink(outside, "out"));
