@@ -385,8 +385,7 @@ chunk_store_close(struct chunk_store *s)
         return;
     bool mine = atomic_load(&s->pid) == getpid();
 
-    if (s->files)
-        cache_close_all(s, mine);
+    cache_close_all(s, mine);
     if (s->gate_map)
         gate_close(s);
     io_disown(&s->root);

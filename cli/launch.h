@@ -23,8 +23,8 @@ bool progfile_is_elf(const char *path);
 
 // --- routes.c: paths that are served from volumes (ZIO_FS) ---
 
-// Adds PATH=URL to ZIO_FS. 0; -EINVAL or -ENOENT, and why[len] says what is wrong; or another -errno,
-// without.
+// Adds PATH=URL or PATH=ro,URL to ZIO_FS. 0; -EINVAL or -ENOENT, and why[len] says what is wrong; or another
+// -errno, without.
 int routes_add(const char *arg, char *why, size_t len);
 
 // Does this absolute path lie in a volume?

@@ -78,7 +78,7 @@ taken(const char *list, const char *prefix)
 int
 routes_add(const char *arg, char *why, size_t len)
 {
-    const char *url = strchr(arg, '='), *old = getenv("ZIO_FS");
+    const char *url = strchr(arg, '='), *old = getenv("ZIO_FS"), *ro;
     char path[PATH_MAX], prefix[PATH_MAX], place[PATH_MAX], *value;
     int err;
 
@@ -92,6 +92,8 @@ routes_add(const char *arg, char *why, size_t len)
         snprintf(why, len, "%.256s: PATH must be absolute, below '/', and without '..'", path);
         return -EINVAL;
     }
+    ro = strncmp(url, "ro,", 3) == 0 ? "ro," : "";
+    url += strlen(ro);
     if (strncmp(url, "local:", 6) != 0) {
         snprintf(why, len, "%.256s: this version of zIO serves local:DIR only", url);
         return -EINVAL;
@@ -106,8 +108,8 @@ routes_add(const char *arg, char *why, size_t len)
         snprintf(why, len, "%.256s is served already", prefix);
         return -EINVAL;
     }
-    if (asprintf(&value, "%s%s%s=local:%s", old && *old ? old : "", old && *old ? ";" : "", prefix, place) <
-        0)
+    if (asprintf(&value, "%s%s%s=%slocal:%s", old && *old ? old : "", old && *old ? ";" : "", prefix, ro,
+                 place) < 0)
         return -ENOMEM;
     err = setenv("ZIO_FS", value, 1) == 0 ? 0 : -errno;
     free(value);

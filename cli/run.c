@@ -31,8 +31,10 @@ static const struct argp_option options[] = {
     {"policy", OPT_POLICY, "P", 0,
      "'model' elides where it pays (default), 'always' wherever it can (for tests)", 0},
     {"disable", OPT_DISABLE, NULL, 0, "Load the library and leave it switched off", 0},
-    {"fs", OPT_FS, "PATH=URL", 0,
-     "Serve PATH from the volume URL (local:DIR; see zio fs format); may be given several times", 0},
+    {"fs", OPT_FS, "PATH=[ro,]URL", 0,
+     "Serve PATH from the volume URL (local:DIR; see zio fs format), read-only with 'ro,'; may be given "
+     "several times",
+     0},
     {"sockmap", OPT_SOCKMAP, NULL, 0, "Redirect same-host connections past TCP (not in this build)", 0},
     {0},
 };

@@ -24,6 +24,7 @@ struct fsc {
     _Atomic uint32_t *alive; // a page that a fork child finds empty; its first word is enum fork_state
     TAILQ_ENTRY(fsc) all;    // fork.c, with the next
     bool forking;
+    uint8_t uuid[16]; // the volume's; the list is in their order
 };
 
 struct fsc_file {
@@ -44,7 +45,8 @@ struct fsc_driver {
     int (*format)(const char *rest, const struct fsc_format *fmt, const struct fsc_options *opt);
     int (*open_volume)(struct fsc *fs, const char *rest); // sets fs->priv, fs->dev
     void (*close_volume)(struct fsc *fs, bool forked);    // forked: give back memory and descriptors, no more
-    void (*fork_prepare)(struct fsc *fs);                 // nobody is inside from here ...
+    // Nobody is inside from here ... (held: after another handle of the same volume)
+    void (*fork_prepare)(struct fsc *fs, bool held);
     void (*fork_end)(struct fsc *fs, bool child); // ... to here, in the parent and, without I/O, in the child
     int (*fork_child)(struct fsc *fs);            // at the child's first call
     int (*info)(struct fsc *fs, struct fsc_info *info);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -22,13 +23,15 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void
 before_fork(void)
 {
-    struct fsc *fs;
+    struct fsc *fs, *last = NULL;
 
     pthread_mutex_lock(&volumes_lock);
     TAILQ_FOREACH (fs, &volumes, all) {
         fs->forking = atomic_load(fs->alive) == FORK_ALIVE;
-        if (fs->forking)
-            fs->drv->fork_prepare(fs);
+        if (!fs->forking)
+            continue;
+        fs->drv->fork_prepare(fs, last && memcmp(fs->uuid, last->uuid, sizeof fs->uuid) == 0);
+        last = fs;
     }
 }
 
@@ -66,13 +69,27 @@ set_handlers(void)
     pthread_atfork(before_fork, after_in_parent, after_in_child);
 }
 
-// From here on forks wait for the volume's callers.
+// From here on forks wait for the volume's callers. In the order of the ids, so that processes that fork at
+// once do not wait for each other's volumes, and handles of one volume stand side by side: they share a lock.
 void
 fork_enlist(struct fsc *fs)
 {
+    struct fsc_info info = {0};
+    struct fsc *next, *behind = NULL;
+
+    fs->drv->info(fs, &info);
+    memcpy(fs->uuid, info.uuid, sizeof fs->uuid);
     pthread_once(&once, set_handlers);
     pthread_mutex_lock(&volumes_lock);
-    TAILQ_INSERT_TAIL(&volumes, fs, all);
+    TAILQ_FOREACH (next, &volumes, all)
+        if (memcmp(next->uuid, fs->uuid, sizeof fs->uuid) > 0) {
+            behind = next;
+            break;
+        }
+    if (behind)
+        TAILQ_INSERT_BEFORE(behind, fs, all);
+    else
+        TAILQ_INSERT_TAIL(&volumes, fs, all);
     pthread_mutex_unlock(&volumes_lock);
 }
 

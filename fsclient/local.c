@@ -176,8 +176,7 @@ open_engines(struct local *l)
 {
     unsigned flags = l->fs->opt.flags;
     struct meta_options mo = {.message = meta_message, .arg = l};
-    struct chunk_open_options co = {
-        .message = chunk_message, .message_arg = l, .max_open = 128, .io = local_io};
+    struct chunk_open_options co = {.message = chunk_message, .message_arg = l, .io = local_io};
     struct meta_info info;
     char path[4200];
     uint32_t h = 2166136261u; // FNV-1a
@@ -260,11 +259,11 @@ local_close_volume(struct fsc *fs, bool forked)
 }
 
 static void
-local_fork_prepare(struct fsc *fs)
+local_fork_prepare(struct fsc *fs, bool held)
 {
     struct local *l = LOCAL(fs);
 
-    meta_fork_prepare(l->m);
+    meta_fork_prepare(l->m, held);
     // It is held for moments only. Longer: by this very thread, in a signal handler that forks; the child's
     // is made anew in any case.
     l->fork_locked = false;

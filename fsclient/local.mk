@@ -19,8 +19,10 @@ noinst_LTLIBRARIES += %D%/libfsclient-core.la
 # Compiled apart from the other: what comes out of an archive is not exported (--exclude-libs,ALL).
 # It is loaded into strangers' programs: nothing shows but fsc_*, and what it uses inside is bound inside.
 lib_LTLIBRARIES = %D%/libfsclient.la
-%C%_libfsclient_la_SOURCES = $(fsclient_sources)
-%C%_libfsclient_la_CFLAGS = $(AM_CFLAGS)
+# It has memory of its own, too: heap.h says why.
+noinst_HEADERS += %D%/heap.h
+%C%_libfsclient_la_SOURCES = $(fsclient_sources) %D%/heap.c %D%/heap_names.c
+%C%_libfsclient_la_CFLAGS = $(AM_CFLAGS) -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free
 %C%_libfsclient_la_LIBADD = meta/libzmeta.la chunk/libzchunk.la $(SQLITE_STATIC_LIBS) -lpthread
 %C%_libfsclient_la_LDFLAGS = -version-info 1:0:0 -Wl,-z,now -Wl,-z,defs -Wl,-Bsymbolic -Wl,--exclude-libs,ALL \
   -Wl,--version-script=$(srcdir)/%D%/libfsclient.map

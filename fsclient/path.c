@@ -93,6 +93,12 @@ fsc_stat(struct fsc *fs, const struct fsc_at *at, const char *path, int flags, s
     return err;
 }
 
+static bool
+read_only(const struct fsc *fs)
+{
+    return fs->opt.flags & FSC_RDONLY;
+}
+
 // access(2) asks for the real user and group.
 int
 fsc_access(struct fsc *fs, const struct fsc_at *at, const char *path, int mode, int flags)
@@ -119,6 +125,8 @@ fsc_access(struct fsc *fs, const struct fsc_at *at, const char *path, int mode, 
     err = op_find(&op, fs, &real_at, path, flags, AT_BOTH | AT_EACCESS);
     if (!err && mode)
         err = fs->drv->access(fs, op.cred, op.w.attr.ino, mode);
+    if (!err && mode & W_OK && read_only(fs) && (S_ISREG(op.w.attr.mode) || S_ISDIR(op.w.attr.mode)))
+        err = -EROFS; // what is no file of the volume's bytes can be written to all the same
     cred_put(&buf);
     return (int)op_end(&op, err);
 }
@@ -243,6 +251,8 @@ fsc_unlink(struct fsc *fs, const struct fsc_at *at, const char *path, int flags)
     err = op_begin(&op, fs, at, false);
     if (!err)
         err = walk_path(fs, op.at, op.cred, path, WALK_PARENT, &op.w);
+    if (!err && read_only(fs) && op.w.last == WALK_NORM)
+        err = -EROFS; // as in Linux, whether it is there or not
     if (!err)
         err = check_remove(&op.w, dir);
     if (!err)
@@ -287,6 +297,8 @@ fsc_rename(struct fsc *fs, const struct fsc_at *at, const char *path, const stru
         err = walk_path(fs, op.at, op.cred, path, WALK_PARENT, &op.w);
     if (!err)
         err = walk_path(fs, &to, op.cred, new_path, WALK_PARENT, &w);
+    if (!err && read_only(fs) && op.w.last == WALK_NORM && w.last == WALK_NORM)
+        err = -EROFS;
     if (!err)
         err = check_rename(&op.w, &w, flags);
     if (!err)

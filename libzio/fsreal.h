@@ -91,6 +91,7 @@ int __isoc99_vfwscanf(FILE *, const wchar_t *, va_list);
     X(mkostemps)                                                                                             \
     X(tempnam)                                                                                               \
     X(fopen)                                                                                                 \
+    X(fopencookie)                                                                                           \
     X(fdopen)                                                                                                \
     X(freopen)                                                                                               \
     X(setmntent)                                                                                             \

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -146,13 +148,33 @@ by_fd(long nr, const long *a, long *r)
     default:
         return false;
     }
+}
+
+// Another argument is a routed descriptor, or may be: Node copies files with it.
+static bool
+by_pair(long nr, const long *a, long *r)
+{
+    switch (nr) {
+        DO(SYS_copy_file_range,
+           copy_file_range(INT(0), PTR(1), INT(2), PTR(3), (size_t)a[4], (unsigned)a[5]));
+        DO(SYS_sendfile, sendfile64(INT(0), INT(1), PTR(2), (size_t)a[3]));
+        DO(SYS_splice, splice(INT(0), PTR(1), INT(2), PTR(3), (size_t)a[4], (unsigned)a[5]));
+        DO(SYS_tee, tee(INT(0), INT(1), (size_t)a[2], (unsigned)a[3]));
+    case SYS_mmap:
+        if (a[3] & MAP_ANONYMOUS || !route_fd(INT(4)))
+            return false;
+        *r = (long)mmap(PTR(0), (size_t)a[1], INT(2), INT(3), INT(4), a[5]);
+        return true;
+    default:
+        return false;
+    }
 #undef DO
 }
 
 bool
 fs_syscall(long nr, const long a[6], long *r)
 {
-    if (by_path(nr, a, r))
+    if (by_path(nr, a, r) || by_pair(nr, a, r))
         return true;
     if (a[0] >= 0 && a[0] <= INT_MAX && route_fd((int)a[0]))
         return by_fd(nr, a, r);

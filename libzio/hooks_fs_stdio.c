@@ -93,7 +93,7 @@ sample(void)
 
     if (known)
         return &copy;
-    fp = fopencookie(NULL, "r", stream_io);
+    fp = FS_REAL(fopencookie)(NULL, "r", stream_io);
     if (!fp)
         return NULL;
     copy.vtable = ((struct cookie_file *)fp)->vtable;
@@ -123,7 +123,7 @@ fs_stream(int fd, const char *mode)
         errno = EINVAL;
         return NULL;
     }
-    fp = fopencookie(NULL, m.plain, stream_io);
+    fp = FS_REAL(fopencookie)(NULL, m.plain, stream_io);
     if (fp) {
         ((struct cookie_file *)fp)->cookie = fp;
         fp->_fileno = fd;

@@ -60,9 +60,10 @@ add_vol(char *entry)
         return false;
     v->prefix = entry;
     v->prefix_len = n;
-    v->url = url;
     v->id = hash_of(url);
-    v->token_dir = -1;
+    v->rdonly = strncmp(url, "ro,", 3) == 0;
+    v->url = v->rdonly ? url + 3 : url;
+    v->token_dir = v->token = -1;
     v->below = zsys4(SYS_newfstatat, AT_FDCWD, entry, &st, AT_SYMLINK_NOFOLLOW) == 0;
     route_nvols++;
     return true;
@@ -114,9 +115,12 @@ route_vol_by_id(uint64_t id)
 const char *
 route_self(void)
 {
+    static const char *name; // of what stays loaded
     Dl_info self;
 
-    return dladdr((void *)&fsc_ready, &self) && self.dli_fname ? self.dli_fname : "libzio.so";
+    if (!name)
+        name = dladdr((void *)&fsc_ready, &self) && self.dli_fname ? self.dli_fname : "libzio.so";
+    return name;
 }
 
 static void *
@@ -200,10 +204,31 @@ open_token_dir(struct route_vol *v)
     return dir;
 }
 
+static int open_tokens(struct route_vol *v, int flags);
+
+static int
+open_token(struct route_vol *v)
+{
+    int fd;
+
+    if (v->token >= 0)
+        return 0;
+    fd = v->token_dir < 0 ? open_token_dir(v) : v->token_dir;
+    if (fd < 0)
+        return fd;
+    v->token_dir = fd;
+    fd = zio_high_fd(open_tokens(v, O_ACCMODE | O_CLOEXEC));
+    if (fd < 0)
+        return fd;
+    zio_fd_ours_set(fd, true);
+    v->token = fd;
+    return 0;
+}
+
 int
 route_vol_open(struct route_vol *v)
 {
-    struct fsc_options opt = {.message = message};
+    struct fsc_options opt = {.flags = v->rdonly ? FSC_RDONLY : 0, .message = message};
     struct fsc *fs = NULL, *none = NULL;
     struct route_guard g;
     int err = 0;
@@ -212,14 +237,8 @@ route_vol_open(struct route_vol *v)
         return 0;
     route_enter(&g);
     err = library();
-    if (!err && v->token_dir < 0) {
-        int dir = open_token_dir(v);
-
-        if (dir >= 0)
-            v->token_dir = dir;
-        else
-            err = dir;
-    }
+    if (!err)
+        err = open_token(v);
     if (!err)
         err = fsc.open_volume(v->url, &opt, &fs);
     if (!err && !atomic_compare_exchange_strong(&v->fs, &none, fs))
@@ -245,7 +264,21 @@ open_tokens(struct route_vol *v, int flags)
 int
 route_token(struct route_vol *v, int flags)
 {
-    return open_tokens(v, O_ACCMODE | (flags & O_CLOEXEC));
+    int cmd = flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD;
+    int fd = (int)zsys3(SYS_fcntl, v->token, cmd, 0);
+
+    if (likely(fd != -EBADF))
+        return fd;
+    zio_fd_ours_set(v->token, false); // somebody closed it past the hooks
+    v->token = -1;
+    fd = open_token(v);
+    return fd < 0 ? fd : (int)zsys3(SYS_fcntl, v->token, cmd, 0);
+}
+
+int
+route_token_own(struct route_vol *v)
+{
+    return open_tokens(v, O_ACCMODE | O_CLOEXEC);
 }
 
 int

@@ -26,10 +26,12 @@ struct route_vol {
     char *prefix; // "/data": absolute, normal, no slash at its end
     size_t prefix_len;
     char *url;
-    uint64_t id;            // of the URL, the same in all processes
+    bool rdonly;            // "PREFIX=ro,URL"
+    uint64_t id;            // of the URL and of that, the same in all processes
     struct fsc *_Atomic fs; // NULL until it is needed; see route_vol_open
     bool below;             // the prefix exists in the kernel's tree, too
     int token_dir;          // the directory with the file of tokens (O_PATH), ours; -1: not open
+    int token;              // what the descriptors of open files are copies of; ours
 };
 int route_vol_open(struct route_vol *v); // 0 or -errno; idempotent
 

@@ -41,10 +41,13 @@ static void
 put_fd(int fd, struct route_file *f, void *arg)
 {
     struct handover *h = arg;
-    int lock = atomic_load(&f->lock_fd);
+    int lock;
 
     if (h->end - h->text < PAIR || !stays_open(fd))
         return;
+    // The next program may fork before it has opened the volume.
+    lock = atomic_load(&f->rec->flags) & O_PATH ? -1 : route_file_lock_fd(f);
+    lock = lock < 0 ? -1 : lock;
     h->text += snprintf(h->text, PAIR, ":%d:%u:%d", fd, f->index, lock);
     if (lock >= 0)
         zsys3(SYS_fcntl, lock, F_SETFD, 0);

@@ -183,8 +183,8 @@ add_ref(struct route_file *f)
     return false;
 }
 
-struct route_file *
-route_file_peek(int fd)
+static struct route_file *
+peek(int fd, void (*unref)(struct route_file *))
 {
     struct route_file *f;
 
@@ -199,8 +199,14 @@ route_file_peek(int fd)
         }
         if (likely(atomic_load_explicit(&route_fds[fd], memory_order_acquire) == f))
             return f;
-        route_file_unref(f);
+        unref(f);
     }
+}
+
+struct route_file *
+route_file_peek(int fd)
+{
+    return peek(fd, route_file_put);
 }
 
 struct route_file *
@@ -213,14 +219,12 @@ route_file_get(int fd)
     return f;
 }
 
-int
-route_file_unref(struct route_file *f)
+static int
+let_go(struct route_file *f)
 {
     struct route_guard g;
     int err = 0, fd;
 
-    if (atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) > 1)
-        return 0;
     route_enter(&g);
     if (f->file && atomic_exchange(&f->ofd_locked, false))
         route_ofd_closed(f);
@@ -239,6 +243,39 @@ route_file_unref(struct route_file *f)
     give_free(f);
     route_leave(&g);
     return err;
+}
+
+int
+route_file_unref(struct route_file *f)
+{
+    return atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) > 1 ? 0 : let_go(f);
+}
+
+// Around a fork the library may not be called: it waits there for its own threads. What should be closed then
+// is closed by whoever opens or closes next.
+static struct route_file *_Atomic late;
+
+static void
+unref_in_fork(struct route_file *f)
+{
+    if (atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    f->next = atomic_load(&late);
+    while (!atomic_compare_exchange_weak(&late, &f->next, f))
+        ;
+}
+
+static void
+close_late(void)
+{
+    struct route_file *f, *next;
+
+    if (likely(!atomic_load_explicit(&late, memory_order_relaxed)))
+        return;
+    for (f = atomic_exchange(&late, NULL); f; f = next) {
+        next = f->next;
+        let_go(f);
+    }
 }
 
 void
@@ -370,6 +407,7 @@ route_close(int fd)
     struct route_file *f = atomic_exchange(&route_fds[fd], NULL);
     int err;
 
+    close_late();
     if (f)
         route_lock_closed(f);
     if (real.close(fd) < 0 && errno != EINTR) {
@@ -387,13 +425,13 @@ route_install_token(int token, struct route_vol *v, struct fsc_file *file, const
     struct route_guard g;
     struct route_file *f = NULL;
 
+    close_late();
     route_enter(&g);
     if ((unsigned)token < ROUTE_FDS)
         f = route_file_new(v, file, path, flags);
     else
         fsc.close(file);
     if (f) {
-        route_rec_stamp(token, f->index);
         route_link(token, f);
     } else {
         zsys1(SYS_close, token);
@@ -471,19 +509,19 @@ route_file_lock_fd(struct route_file *f)
     return fd;
 }
 
-static void
-make_lock_fd(int fd, struct route_file *f, void *arg)
-{
-    (void)fd, (void)arg;
-    if (!(atomic_load(&f->rec->flags) & O_PATH))
-        route_file_lock_fd(f);
-}
-
 // Signals are blocked from here to the other two.
 void
 route_fd_fork_prepare(void)
 {
-    route_each_fd(0, ROUTE_FDS - 1, make_lock_fd, NULL);
+    for (unsigned fd = 0; fd <= top_fd; fd++) {
+        struct route_file *f = peek((int)fd, unref_in_fork);
+
+        if (!f)
+            continue;
+        if (!(atomic_load(&f->rec->flags) & O_PATH) && f->vol->token_dir >= 0)
+            route_file_lock_fd(f);
+        unref_in_fork(f);
+    }
     lock_free();
 }
 

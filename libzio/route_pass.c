@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "libzio/route_priv.h"
+#include "libzio/sys.h"
 
 // Calls fn for each descriptor in the message's control data.
 static void
@@ -26,6 +27,23 @@ each_fd(struct msghdr *m, void (*fn)(int fd))
     }
 }
 
+// The descriptors of open files are copies of one token: what is sent becomes one of its own.
+static void
+stamp(int fd, struct route_file *f)
+{
+    int own, flags = (int)zsys3(SYS_fcntl, fd, F_GETFD, 0);
+    uint32_t index;
+
+    if ((route_rec_stamped(fd, &index) && index == f->index) || route_vol_open(f->vol) < 0)
+        return;
+    own = route_token_own(f->vol);
+    if (own < 0)
+        return; // the receiver will not know it
+    route_rec_stamp(own, f->index);
+    zsys3(SYS_dup3, own, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
+    zsys1(SYS_close, own);
+}
+
 static void
 hold(int fd)
 {
@@ -33,6 +51,7 @@ hold(int fd)
 
     if (!f)
         return;
+    stamp(fd, f);
     route_rec_send(f->index);
     route_file_put(f);
 }

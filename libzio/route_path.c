@@ -17,13 +17,11 @@
 #include "libzio/route_priv.h"
 #include "libzio/sys.h"
 
-#define LINKS_MAX 40 // as Linux
-
 // ---- what the text says ----
 
 // Behind the components of `path` that are nothing: "", ".".
-static const char *
-skip_nothing(const char *p)
+const char *
+route_skip_nothing(const char *p)
 {
     for (;;) {
         if (*p == '/')
@@ -49,7 +47,7 @@ match(const char *path, const char **rest)
         while (*q) {
             size_t n = strcspn(++q, "/");
 
-            p = skip_nothing(p);
+            p = route_skip_nothing(p);
             if (strncmp(p, q, n) != 0 || (p[n] && p[n] != '/'))
                 break;
             p += n;
@@ -75,8 +73,8 @@ join(const char *dir, const char *path, char out[PATH_MAX])
     memmove(out, dir, n);
     while (n > 0 && out[n - 1] == '/')
         n--;
-    for (path = skip_nothing(path); path[0] == '.' && path[1] == '.' && (path[2] == '/' || !path[2]);
-         path = skip_nothing(path + 2))
+    for (path = route_skip_nothing(path); path[0] == '.' && path[1] == '.' && (path[2] == '/' || !path[2]);
+         path = route_skip_nothing(path + 2))
         while (n > 0 && out[--n] != '/')
             ;
     if (n + 1 + strlen(path) >= PATH_MAX)
@@ -260,7 +258,7 @@ route_target_text(const struct route_target *t, char out[PATH_MAX])
         n = t->vol->prefix_len;
     }
     memcpy(out, dir, n);
-    for (p = skip_nothing(p); *p; p = skip_nothing(p)) {
+    for (p = route_skip_nothing(p); *p; p = route_skip_nothing(p)) {
         size_t len = strcspn(p, "/");
 
         if (n + 1 + len >= PATH_MAX)
@@ -282,7 +280,7 @@ leave(struct route_target *t, unsigned flags)
     struct route_vol *v = t->vol;
     size_t up;
 
-    if (++t->links > LINKS_MAX)
+    if (++t->links > ROUTE_LINKS_MAX)
         return -ELOOP;
     if (t->escape[0] == '/') {
         memcpy(t->buf, t->escape, strlen(t->escape) + 1);
@@ -304,157 +302,14 @@ leave(struct route_target *t, unsigned flags)
 
 // ---- into a volume ----
 
-// The absolute text of where a native (dirfd, path) starts.
-static bool
-start_text(int dirfd, char out[PATH_MAX])
-{
-    char link[64];
-    long n;
-
-    if (dirfd == AT_FDCWD) {
-        n = zsys2(SYS_getcwd, out, PATH_MAX);
-        return n > 0 && out[0] == '/';
-    }
-    snprintf(link, sizeof link, "/proc/self/fd/%d", dirfd);
-    n = zsys4(SYS_readlinkat, AT_FDCWD, link, out, PATH_MAX - 1);
-    if (n <= 0 || out[0] != '/')
-        return false;
-    out[n] = '\0';
-    return true;
-}
-
-struct walk {
-    char at[PATH_MAX];   // where the walk is: absolute, without links
-    char rest[PATH_MAX]; // what is left
-    char text[PATH_MAX]; // of a link
-};
-
-// The rest after a link's text was put before it. False: too long.
-static bool
-put_before(struct walk *w, const char *text, const char *rest)
-{
-    size_t n = strlen(text), m = strlen(rest);
-
-    if (n + 1 + m >= PATH_MAX)
-        return false;
-    memmove(w->rest + n + 1, rest, m + 1);
-    memcpy(w->rest, text, n);
-    w->rest[n] = '/';
-    if (!m)
-        w->rest[n] = '\0';
-    if (text[0] == '/')
-        w->at[0] = '\0';
-    return true;
-}
-
-// One native component. 1: there is more to walk; 0: nothing more to find.
-static int
-step(struct walk *w, unsigned flags, int *links, bool *linked)
-{
-    const char *p = skip_nothing(w->rest);
-    size_t len = strcspn(p, "/"), n = strlen(w->at);
-    const char *after = p + len + strspn(p + len, "/");
-    long r;
-
-    if (!*p)
-        return 0;
-    if (len == 2 && p[0] == '.' && p[1] == '.') {
-        while (n > 0 && w->at[--n] != '/')
-            ;
-        w->at[n] = '\0';
-        memmove(w->rest, after, strlen(after) + 1);
-        return 1;
-    }
-    if (n + 1 + len >= PATH_MAX)
-        return 0;
-    w->at[n] = '/';
-    memcpy(w->at + n + 1, p, len);
-    w->at[n + 1 + len] = '\0';
-    if (!*after && !p[len] && flags & ROUTE_NOFOLLOW) {
-        w->rest[0] = '\0';
-        return 1;
-    }
-    r = zsys4(SYS_readlinkat, AT_FDCWD, w->at, w->text, PATH_MAX - 1);
-    if (r > 0) {
-        w->text[r] = '\0';
-        w->at[n] = '\0';
-        *linked = true;
-        return ++*links > LINKS_MAX ? -ELOOP : put_before(w, w->text, after) ? 1 : 0;
-    }
-    memmove(w->rest, after, strlen(after) + 1);
-    return r == -EINVAL || r == -ENOENT ? 1 : 0;
-}
-
-// Does a prefix end with this name?
-static bool
-ends_prefix(const char *name)
-{
-    for (int i = 0; i < route_nvols; i++)
-        if (strcmp(strrchr(route_vols[i].prefix, '/') + 1, name) == 0)
-            return true;
-    return false;
-}
-
-// Is the missing thing only the last name, and that no link and no prefix seen from its directory? Then
-// nothing can have led into a volume: this is how nearly all calls fail.
-static bool
-plainly_missing(struct route_target *t)
-{
-    const char *slash = strrchr(t->path, '/');
-    struct stat st;
-    size_t n = slash ? (size_t)(slash - t->path) : 0;
-    char c;
-
-    if ((slash && !slash[1]) || ends_prefix(slash ? slash + 1 : t->path))
-        return false;
-    if (zsys4(SYS_readlinkat, t->dirfd, t->path, &c, 1) >= 0)
-        return false;
-    if (n == 0)
-        return true;
-    if (n >= PATH_MAX)
-        return true;
-    memmove(t->buf, t->path, n); // t->path may lie in t->buf
-    c = t->buf[n];
-    t->buf[n] = '\0';
-    n = (size_t)zsys4(SYS_newfstatat, t->dirfd, t->buf, &st, 0);
-    t->buf[strlen(t->buf)] = c;
-    return n == 0;
-}
-
 static int
 enter(struct route_target *t, unsigned flags)
 {
-    struct route_vol *v = NULL;
-    struct walk w;
-    const char *rest;
-    bool linked = false;
-    int r;
+    struct route_vol *v;
+    int r = route_walk(t, flags, &v);
 
-    if (strlen(t->path) >= PATH_MAX)
-        return 0;
-    w.at[0] = '\0';
-    strcpy(w.rest, t->path);
-    if (t->path[0] != '/' && !start_text(t->dirfd, w.at))
-        return 0;
-    if (w.at[0] == '/' && !w.at[1])
-        w.at[0] = '\0';
-    for (;;) {
-        size_t n = strlen(w.at);
-
-        // Only where the walk stands right at a prefix: its text may come about by ".." or links.
-        for (int i = 0; i < route_nvols && !v; i++)
-            if (route_vols[i].prefix_len == n && memcmp(route_vols[i].prefix, w.at, n) == 0)
-                v = &route_vols[i];
-        if (v)
-            break;
-        r = step(&w, flags, &t->links, &linked);
-        if (r <= 0)
-            return r;
-    }
-    rest = w.rest + strspn(w.rest, "/");
-    if (strlen(rest) >= PATH_MAX)
-        return -ENAMETOOLONG;
-    memcpy(t->buf, rest, strlen(rest) + 1);
+    if (r <= 0)
+        return r;
     r = set_routed(t, v, NULL, t->buf, flags);
     return r ? r : 1;
 }
@@ -483,7 +338,7 @@ route_next(struct route_target *t, unsigned flags, long result)
         return 0;
     if (result >= 0 ? !any_below() : errno != ENOENT && errno != ENOTDIR)
         return 0;
-    if (result < 0 && plainly_missing(t)) {
+    if (result < 0 && route_plainly_missing(t)) {
         errno = saved;
         return 0;
     }

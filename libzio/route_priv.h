@@ -23,6 +23,8 @@ struct route_vol *route_vol_by_id(uint64_t id);
 // A token: an open file description of the kernel's that can be neither read nor written (access mode 3), so
 // that what gets past the hooks is told EBADF. -errno.
 int route_token(struct route_vol *v, int flags); // O_CLOEXEC or not
+// One of a description of its own, which can be stamped.
+int route_token_own(struct route_vol *v);
 // A description on the same file for OFD locks: byte `inode` is the flock of that inode. -errno
 int route_lock_fd(struct route_vol *v);
 
@@ -31,6 +33,17 @@ int route_lock_fd(struct route_vol *v);
 void route_umask_set(mode_t mask); // the program has set it
 // The caller's credential with its umask into t, if that can be had cheaply.
 void route_cred_fill(struct route_target *t);
+
+// ---- paths (route_path.c, route_walk.c) ----
+
+#define ROUTE_LINKS_MAX 40 // as Linux
+// Behind the components that are nothing: "", ".".
+const char *route_skip_nothing(const char *p);
+// A native call on t failed: is only the last name missing, and no link? Then no link can have led into a
+// volume: this is how nearly all calls fail. Writes t->buf.
+bool route_plainly_missing(struct route_target *t);
+// Walks t's native path. 1: it leads into *v, and t->buf is the rest; 0: it does not; -errno.
+int route_walk(struct route_target *t, unsigned flags, struct route_vol **v);
 
 // ---- the table of records, shared by all processes of one `zio run` (route_table.c) ----
 

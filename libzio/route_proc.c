@@ -81,15 +81,10 @@ adopt_fd(long fd, long record, long lock)
 {
     struct route_file *f;
 
-    if (fd < 0 || fd >= (long)ROUTE_FDS || record < 0 || zsys3(SYS_fcntl, fd, F_GETFD, 0) < 0)
+    // (What came through a program without the library is not ours to know: it stays a token.)
+    if (fd < 0 || fd >= (long)ROUTE_FDS || record < 0 || !route_table_holds((uint32_t)record) ||
+        zsys3(SYS_fcntl, fd, F_GETFD, 0) < 0)
         return;
-    if (!route_table_holds((uint32_t)record)) { // a program without the library was in between
-        uint32_t stamp;
-
-        if (!route_rec_stamped((int)fd, &stamp) || stamp != (uint32_t)record)
-            return;
-        route_rec_join(stamp);
-    }
     f = route_file_of((uint32_t)record);
     if (!f)
         return;

@@ -74,6 +74,7 @@ struct meta {
     bool busy;    // a thread of this process is inside
     bool forking; // between meta_fork_prepare and meta_fork_parent
     sigset_t fork_mask;
+    bool fork_held; // the shared lock is another handle's
     // held inodes
     pthread_mutex_t hold_lock;
     struct hold *holds; // open addressing; power of two

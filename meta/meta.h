@@ -106,7 +106,10 @@ void meta_close(struct meta *m);
 // meta_fork_child, or meta_fork_release, which only gives the thread its signals back and leaves the rest to
 // the first call. Without prepare the child works unless another thread was inside SQLite in the very moment:
 // that has mutexes of its own.
-void meta_fork_prepare(struct meta *m);
+// `held`: another handle of this process has the same volume and was prepared before. Who has several volumes
+// prepares them in an order that is the same in all processes (such as that of their ids), and ends the other
+// way round.
+void meta_fork_prepare(struct meta *m, bool held);
 void meta_fork_parent(struct meta *m);
 void meta_fork_release(struct meta *m);
 // In the child, after fork(2): what the first call would do. 0 or the error of meta_open; the handle stays

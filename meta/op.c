@@ -40,7 +40,7 @@ repair(struct meta *m)
     struct shared *s = m->s;
     int r;
 
-    s->broken = 1; // until all is done: should SQL fail now, the next one repairs
+    shared_broke(s); // until all is done: should SQL fail now, the next one repairs
     if ((r = log_recover(&s->log, m->db, false)) < 0)
         return r;
     s->next_ino = s->ino_end = s->next_chunk = s->chunk_end = 0;
@@ -48,7 +48,7 @@ repair(struct meta *m)
     for (uint32_t i = 0; i < SHARED_COUNTERS; i++)
         if (atomic_load_explicit(&s->counter[i], memory_order_relaxed) & 1)
             atomic_fetch_add(&s->counter[i], 1);
-    s->broken = 0;
+    s->broken = SHARED_SOUND;
     return 0;
 }
 

@@ -84,6 +84,7 @@ make(struct shared *s, int fd)
         return -r;
     boot_id(s->boot);
     s->version = SHARED_VERSION;
+    s->broken = SHARED_FRESH;
     // Last: what has the magic is whole.
     atomic_thread_fence(memory_order_release);
     s->magic = SHARED_MAGIC;
@@ -91,7 +92,7 @@ make(struct shared *s, int fd)
 }
 
 int
-shared_open(const char *dir, struct shared_map *map, bool *fresh)
+shared_open(const char *dir, struct shared_map *map)
 {
     char path[PATH_MAX];
     uint8_t boot[40];
@@ -99,7 +100,6 @@ shared_open(const char *dir, struct shared_map *map, bool *fresh)
     int r = 0;
 
     map->s = NULL;
-    *fresh = false;
     if (snprintf(path, sizeof(path), "%s/meta.shared", dir) >= (int)sizeof(path))
         return -ENAMETOOLONG;
     map->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -138,10 +138,8 @@ shared_open(const char *dir, struct shared_map *map, bool *fresh)
     }
     boot_id(boot);
     if (map->s->magic != SHARED_MAGIC || map->s->version != SHARED_VERSION ||
-        map->s->bytes != sizeof(struct shared) || memcmp(map->s->boot, boot, sizeof(boot)) != 0) {
-        *fresh = true;
+        map->s->bytes != sizeof(struct shared) || memcmp(map->s->boot, boot, sizeof(boot)) != 0)
         r = make(map->s, map->fd);
-    }
 out:
     if (r < 0)
         shared_close(map);
@@ -263,15 +261,38 @@ hold_home(uint64_t ino)
     return (uint32_t)((h ^ h >> 32) * 0xc4ceb9fe1a85ec53ULL >> 40) & (SHARED_HOLDS - 1);
 }
 
+static uint32_t
+hold_reach(struct shared *s)
+{
+    uint32_t n = atomic_load(&s->hold_reach);
+
+    return n > SHARED_HOLD_PROBE ? n : SHARED_HOLD_PROBE;
+}
+
+// Many have the same file open, or were killed with it: who looks for holds looks further from now on.
+static void
+hold_reach_raise(struct shared *s, uint32_t past)
+{
+    uint32_t want = SHARED_HOLD_PROBE, have = atomic_load(&s->hold_reach);
+
+    while (want <= past)
+        want *= 2;
+    while (have < want && !atomic_compare_exchange_weak(&s->hold_reach, &have, want))
+        ;
+}
+
 int
 shared_hold(struct shared *s, uint32_t slot, uint64_t ino)
 {
     uint64_t key = (uint64_t)(slot + 1) << 48 | ino;
     uint32_t home = hold_home(ino);
 
-    for (uint32_t i = 0; i < SHARED_HOLD_PROBE; i++) {
+    for (uint32_t i = 0; i < SHARED_HOLDS; i++) {
         _Atomic uint64_t *p = &s->hold[(home + i) & (SHARED_HOLDS - 1)];
         uint64_t zero = 0;
+
+        if (i >= hold_reach(s))
+            hold_reach_raise(s, i);
 
         // Sequentially consistent, like the look in shared_held: either the unlinker sees the hold, or the
         // holder, who looks at the inode afterwards, sees the unlink.
@@ -288,7 +309,7 @@ shared_unhold(struct shared *s, uint32_t slot, uint64_t ino)
     uint64_t key = (uint64_t)(slot + 1) << 48 | ino;
     uint32_t home = hold_home(ino);
 
-    for (uint32_t i = 0; i < SHARED_HOLD_PROBE; i++) {
+    for (uint32_t i = 0, n = hold_reach(s); i < n; i++) {
         _Atomic uint64_t *p = &s->hold[(home + i) & (SHARED_HOLDS - 1)];
 
         if (atomic_load_explicit(p, memory_order_relaxed) == key) {
@@ -303,7 +324,7 @@ shared_held(struct shared *s, uint64_t ino, uint32_t but)
 {
     uint32_t home = hold_home(ino);
 
-    for (uint32_t i = 0; i < SHARED_HOLD_PROBE; i++) {
+    for (uint32_t i = 0, n = hold_reach(s); i < n; i++) {
         uint64_t v = atomic_load(&s->hold[(home + i) & (SHARED_HOLDS - 1)]);
 
         if (v && (v & ((1ULL << 48) - 1)) == ino && (v >> 48) - 1 != but)

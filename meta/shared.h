@@ -22,7 +22,7 @@
 #define SHARED_COUNTERS 65536 // power of two
 #define SHARED_SESSIONS 1024
 #define SHARED_HOLDS 65536    // power of two
-#define SHARED_HOLD_PROBE 64  // slots that are looked at for one inode
+#define SHARED_HOLD_PROBE 64  // slots that are looked at for one inode, as long as those do
 #define SHARED_INDEX 131072   // power of two; slots of the log's index
 #define SHARED_LOG (4u << 20) // bytes
 
@@ -60,6 +60,13 @@ struct shared_log {
     uint8_t data[SHARED_LOG] __attribute__((aligned(64)));
 };
 
+enum shared_state {
+    SHARED_SOUND,
+    SHARED_BROKEN, // a repair after a dead holder is not done
+    SHARED_FRESH,  // made, or made anew for this boot: the log may be torn, and SQLite's index is of another
+                   // life
+};
+
 struct shared {
     uint64_t magic;
     uint32_t version;
@@ -71,9 +78,10 @@ struct shared {
     uint64_t ino_end;       // SQL's reservation ends here
     uint64_t next_chunk, chunk_end;
     uint32_t generation; // of the newest session
-    uint32_t broken;     // a repair after a dead holder is not done
+    uint32_t broken;     // enum shared_state: what has to be done first by who has the lock
     // Watchers (watch.c): a futex; and who sleeps on it: 0, the one session's slot + 1, or WATCH_MANY.
     _Atomic uint32_t watch_call, watch_asleep;
+    _Atomic uint32_t hold_reach; // if greater than SHARED_HOLD_PROBE: how far from its home a hold may lie
     _Atomic uint32_t counter[SHARED_COUNTERS] __attribute__((aligned(64)));
     _Atomic uint32_t wrote[SHARED_COUNTERS]; // data that was overwritten with no change of rows
     struct shared_session session[SHARED_SESSIONS];
@@ -86,9 +94,18 @@ struct shared_map {
     int fd;
 };
 
-// Map the volume's shared file, made or made anew as needed. `fresh`: it was (log.c must look at the log).
-int shared_open(const char *dir, struct shared_map *map, bool *fresh);
+// Map the volume's shared file, made or made anew as needed. Then its state is SHARED_FRESH until the first
+// who has the lock has looked at the log and thrown away SQLite's index: whoever that is, and before anybody
+// uses either.
+int shared_open(const char *dir, struct shared_map *map);
 void shared_close(struct shared_map *map);
+// The last holder of the lock died inside. (What is fresh stays so: that is more to do.)
+static inline void
+shared_broke(struct shared *s)
+{
+    if (s->broken == SHARED_SOUND)
+        s->broken = SHARED_BROKEN;
+}
 
 // The volume's lock. Signals are blocked while it is held (`old` keeps the mask): a handler that does I/O on
 // the volume must not meet its own thread's lock. 1: the last holder died with it; the caller must repair,

@@ -177,8 +177,9 @@ load(struct meta *m)
 
 // With the volume's lock: the database, the log, a session.
 static int
-attach(struct meta *m, bool fresh)
+attach(struct meta *m)
 {
+    bool fresh = m->s->broken == SHARED_FRESH;
     int r;
 
     if (fresh && (r = db_forget_index(m->dir)) < 0)
@@ -187,8 +188,7 @@ attach(struct meta *m, bool fresh)
         return r;
     if ((r = schema_upgrade(m->db, META_SCHEMA, &m->say)) < 0)
         return r;
-    if (fresh || m->s->broken) {
-        m->s->broken = 1;
+    if (m->s->broken) { // and stays so until all is done: else the next one does it
         if ((r = log_recover(&m->s->log, m->db, fresh)) < 0)
             return r;
         m->s->next_ino = m->s->ino_end = m->s->next_chunk = m->s->chunk_end = 0;
@@ -196,7 +196,7 @@ attach(struct meta *m, bool fresh)
         for (uint32_t i = 0; i < SHARED_COUNTERS; i++)
             if (atomic_load_explicit(&m->s->counter[i], memory_order_relaxed) & 1)
                 atomic_fetch_add(&m->s->counter[i], 1);
-        m->s->broken = 0;
+        m->s->broken = SHARED_SOUND;
     }
     return load(m);
 }
@@ -214,7 +214,7 @@ new_session(struct meta *m)
 }
 
 static int
-start(struct meta *m, bool fresh)
+start(struct meta *m)
 {
     sigset_t mask;
     struct op *op;
@@ -223,10 +223,10 @@ start(struct meta *m, bool fresh)
     if (r < 0)
         return r;
     if (r == 1) {
-        m->s->broken = 1;
+        shared_broke(m->s);
         shared_repaired(m->s);
     }
-    r = attach(m, fresh);
+    r = attach(m);
     shared_unlock(m->s, &mask);
     if (r < 0 || (r = op_begin(m, OP_DIRECT | OP_INTERNAL, &op)) < 0)
         return r;
@@ -240,7 +240,6 @@ int
 meta_open(const char *url, unsigned flags, const struct meta_options *opt, struct meta **out)
 {
     char path[PATH_MAX + 16];
-    bool fresh = false;
     struct stat sb;
     struct meta *m = calloc(1, sizeof(*m));
     int r;
@@ -277,10 +276,10 @@ meta_open(const char *url, unsigned flags, const struct meta_options *opt, struc
         r = -ENOMEM;
         goto out;
     }
-    if ((r = shared_open(m->dir, &m->map, &fresh)) < 0)
+    if ((r = shared_open(m->dir, &m->map)) < 0)
         goto out;
     m->s = m->map.s;
-    r = start(m, fresh);
+    r = start(m);
 out:
     if (r < 0) {
         db_close(m->db);
@@ -329,13 +328,19 @@ meta_close(struct meta *m)
 }
 
 void
-meta_fork_prepare(struct meta *m)
+meta_fork_prepare(struct meta *m, bool held)
 {
+    sigset_t all;
+
     if (volume_enter(m) < 0)
         return;
     // In the order of a create: the shared lock before that of the holds.
-    if (shared_lock(m->s, 0, &m->fork_mask) == 1) {
-        m->s->broken = 1;
+    m->fork_held = held;
+    if (held) {
+        sigfillset(&all);
+        pthread_sigmask(SIG_BLOCK, &all, &m->fork_mask);
+    } else if (shared_lock(m->s, 0, &m->fork_mask) == 1) {
+        shared_broke(m->s);
         shared_repaired(m->s);
     }
     pthread_mutex_lock(&m->hold_lock);
@@ -349,7 +354,10 @@ meta_fork_parent(struct meta *m)
         return;
     m->forking = false;
     pthread_mutex_unlock(&m->hold_lock);
-    shared_unlock(m->s, &m->fork_mask);
+    if (m->fork_held)
+        pthread_sigmask(SIG_SETMASK, &m->fork_mask, NULL);
+    else
+        shared_unlock(m->s, &m->fork_mask);
 }
 
 void

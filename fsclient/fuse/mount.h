@@ -15,7 +15,8 @@
 // open only where nobody else has changed the file. So timeouts can be long, and nothing is asked twice while
 // one is alone. Not used, each for a reason: passthrough (FUSE_PASSTHROUGH; the kernel would read and write
 // the chunk's file by itself, past checksums and times), splice (a checksum must see the bytes), the
-// writeback cache unless asked for (the kernel then believes no other's size of a file).
+// writeback cache unless asked for (the kernel then believes no other's size of a file), io_uring (libfuse
+// has it from 3.17 on).
 #ifndef ZIO_FUSE_MOUNT_H
 #define ZIO_FUSE_MOUNT_H
 

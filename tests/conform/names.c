@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What every call that takes a path answers to a bad one: a table of calls, against a table of bad paths.
 #include <limits.h>
+#include <sys/file.h>
 #include <sys/statvfs.h>
 #include <sys/xattr.h>
 
@@ -361,12 +362,15 @@ no_search(void)
 static void
 read_only(void)
 {
+    int fd;
+
     if (!ro_dir) {
         check_skip("all", "no read-only view is given (--ro)");
         return;
     }
     setup();
     NEED(setxattr("file", "user.x", "1", 1, 0));
+    NEED(mkfifo("fifo", 0666));
     EACH_OP (o) {
         if (!(o->kind & CHANGES))
             continue;
@@ -385,6 +389,15 @@ read_only(void)
     T("symlink-there", EEXIST, symlink("a", "file"));
     T("unlink-none", EROFS, unlink("none"));
     T("rmdir-none", EROFS, rmdir("none"));
+    T("rmdir-dot", EINVAL, rmdir("dir/."));
+    T("rename-none", EROFS, rename("none", "new"));
+    T("access-dir", EROFS, access("dir", W_OK));
+    T("access-fifo", 0, access("fifo", W_OK));
+    CHILD ()
+        T("child-writes", EROFS, try_open("file", O_WRONLY, 0));
+    EQ("lock", 0, (fd = open("file", O_RDONLY), flock(fd, LOCK_EX)));
+    EQ("fsync", 0, fsync(fd));
+    close(fd);
     B("untouched", has_text("file", "text"));
 }
 

@@ -22,6 +22,7 @@ if setpriv --reuid=12001 --regid=12101 --clear-groups "$zio" --version >/dev/nul
 else
     skip "another user" "the build directory is closed to other users"
 fi
-verdict "$zio" run --fs "$prefix=local:$DISK/vol" -- "$CONFORM" --way preload "$prefix" "$@"
+verdict "$zio" run --fs "$prefix=local:$DISK/vol" --fs "$prefix-ro=ro,local:$DISK/vol" -- \
+    "$CONFORM" --ro "$prefix-ro" --way preload "$prefix" "$@"
 check "fsck finds nothing" "$zio" fs fsck "local:$DISK/vol"
 finish

@@ -6,6 +6,8 @@
 export TMPDIR=${TMPDIR:-/tmp} # a file system with times and extended attributes like a disk's, rather than tmpfs
 . "$(dirname "${BASH_SOURCE[0]}")/../fs/mount_lib.sh"
 unset ZIO_FS ZIO_FDS
+# The work has builds of its own: they must not take over the variables and the job server of the one that runs the tests.
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES TESTS
 mkdir "$TMP/native"
 
 # way_of WAY: DIR becomes the directory of a way, and UNDER what is to be put before a command; a volume is made for it.

@@ -65,6 +65,41 @@ family_signals(void)
           lseek(log_fd, 0, SEEK_END) == handled ? "whole" : "short");
 }
 
+// A handler that opens a file while its thread is inside of malloc, which most of these find it in.
+static void
+opening_handler(int sig)
+{
+    int saved = errno, fd = open(P("h"), O_RDWR | O_CREAT, 0644);
+    char c[4];
+
+    (void)sig;
+    if (fd < 0 || pwrite(fd, "good", 4, 0) != 4 || read(fd, c, 4) != 4 || memcmp(c, "good", 4) != 0 ||
+        close(fd) != 0)
+        wrong++;
+    handled++;
+    errno = saved;
+}
+
+void
+family_signals_in_malloc(void)
+{
+    struct itimerval fast = {{0, 200}, {0, 200}}, off = {{0, 0}, {0, 0}};
+    struct sigaction act = {.sa_handler = opening_handler, .sa_flags = SA_RESTART};
+    void *volatile p[64] = {NULL};
+
+    close(make("h", "good"));
+    sigaction(SIGALRM, &act, NULL);
+    setitimer(ITIMER_REAL, &fast, NULL);
+    for (unsigned n = 0; handled < 2000; n++) {
+        free(p[n % 64]);
+        p[n % 64] = malloc(n * 37 % 5000 + 1000);
+    }
+    setitimer(ITIMER_REAL, &off, NULL);
+    for (unsigned n = 0; n < 64; n++)
+        free(p[n]);
+    trace("%d wrong", wrong);
+}
+
 // ---- threads ----
 
 static _Atomic int thread_wrong;

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/syscall.h>
@@ -80,6 +81,17 @@ family_io(void)
     T(syscall(SYS_pwrite64, fd, "zz", 2, 0));
     T(syscall(SYS_lseek, ro, 0, SEEK_CUR));
     show_file("a");
+    {
+        int to = open(P("copy"), O_RDWR | O_CREAT, 0644);
+        loff_t from = 0;
+        char *p;
+
+        T(syscall(SYS_copy_file_range, ro, &from, to, NULL, 6, 0));
+        T(syscall(SYS_sendfile, to, ro, NULL, 100));
+        show_file("copy");
+        p = (char *)syscall(SYS_mmap, NULL, 4096, PROT_READ, MAP_PRIVATE, to, 0);
+        trace("mapped %.4s", p == MAP_FAILED ? "not" : p);
+    }
 }
 
 static void

@@ -59,6 +59,8 @@ cd "$1" || exit 1
 flock file sh -c "flock -n file true || echo held by the parent"
 ( flock 9; exec sh -c 'flock -n file true || echo kept over exec' ) 9>file
 flock -n file echo free
+# The description is opened by one program, shared by the next.
+sh -c 'exec 9>file; exec sh -c "( flock 9; flock -n 9 && echo shared ); flock -n file true || echo and kept"'
 # Counting under a lock, four at a time.
 echo 0 >count
 one() { for i in 1 2 3 4 5; do ( flock 9; read -r n <count; echo $((n + 1)) >count ) 9>file; done; }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # File routing: what a program does natively, and the same on a routed volume.
-check_PROGRAMS += %D%/paths %D%/paths_table %D%/paths_refuse
+check_PROGRAMS += %D%/paths %D%/paths_table %D%/paths_refuse %D%/paths_tty
+%C%_paths_tty_SOURCES = %D%/paths_tty.c
 %C%_paths_refuse_SOURCES = %D%/paths_refuse.c
 check_LTLIBRARIES += %D%/paths_library.la
 %C%_paths_library_la_SOURCES = %D%/paths_library.c
@@ -9,10 +10,10 @@ check_LTLIBRARIES += %D%/paths_library.la
 	%D%/paths_tree.c %D%/paths_stdio.c %D%/paths_border.c %D%/paths_calls.c
 %C%_paths_CFLAGS = $(ZIO_CFLAGS) -g
 %C%_paths_table_SOURCES = %D%/paths_table.c libzio/route_names.c
-route_path_tests = %D%/paths.sh %D%/paths_table.sh %D%/paths_refuse.sh %D%/paths_programs.sh
+route_path_tests = %D%/paths.sh %D%/paths_table.sh %D%/paths_refuse.sh %D%/paths_tty.sh %D%/paths_programs.sh
 TESTS += $(route_path_tests)
 dist_check_SCRIPTS += $(route_path_tests)
-EXTRA_DIST += %D%/lib.sh %D%/paths_work.sh %D%/paths_work_tree.sh %D%/paths_work.pl %D%/paths_work.py %D%/libc_io.txt %D%/libc_other.txt
+EXTRA_DIST += %D%/lib.sh %D%/paths_work.sh %D%/paths_work_tree.sh %D%/paths_work.pl %D%/paths_work.py %D%/paths_work_tools.sh %D%/paths_tty.py %D%/libc_io.txt %D%/libc_other.txt
 check_PROGRAMS += %D%/core
 %C%_core_SOURCES = %D%/core.h %D%/core_main.c %D%/core_fds.c %D%/core_io.c %D%/core_locks.c %D%/core_where.c \
 	%D%/core_exec.c %D%/core_busy.c
@@ -22,7 +23,7 @@ check_PROGRAMS += %D%/core_kill %D%/core_static
 %C%_core_kill_SOURCES = %D%/core_kill.c %D%/core.h
 %C%_core_static_SOURCES = %D%/core_static.c
 %C%_core_static_LDFLAGS = -all-static
-route_core_tests = %D%/core.sh %D%/core_programs.sh %D%/core_robust.sh
+route_core_tests = %D%/core.sh %D%/core_programs.sh %D%/core_robust.sh %D%/core_servers.sh
 TESTS += $(route_core_tests)
 dist_check_SCRIPTS += $(route_core_tests)
 

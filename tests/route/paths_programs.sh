@@ -36,6 +36,7 @@ maybe() {
 both bash bash "$here/paths_work.sh"
 maybe dash dash dash "$here/paths_work.sh"
 both tree bash "$here/paths_work_tree.sh"
+maybe git tools bash "$here/paths_work_tools.sh"
 maybe perl perl perl "$here/paths_work.pl"
 maybe /usr/bin/python3 python /usr/bin/python3 "$here/paths_work.py"
 finish

@@ -5,7 +5,7 @@ if HAVE_CMOCKA
 unit_tests = %D%/unit-segmap %D%/unit-policy %D%/unit-vm %D%/unit-block %D%/unit-meta %D%/unit-config \
   %D%/unit-ns-model %D%/unit-ns-rules %D%/unit-ns-watch %D%/unit-ns-crash %D%/unit-ns-fault \
   %D%/unit-fc-file %D%/unit-fc-names %D%/unit-fc-procs %D%/unit-fc-model \
-  %D%/unit-fc-crash %D%/unit-fc-check %D%/unit-fc-fault %D%/unit-fsc-kernel \
+  %D%/unit-fc-crash %D%/unit-fc-check %D%/unit-fc-fault %D%/unit-fsc-kernel %D%/unit-fc-heap \
   %D%/unit-ck-model %D%/unit-ck-sum %D%/unit-ck-fault %D%/unit-ck-crash %D%/unit-ck-power %D%/unit-ck-rules
 check_PROGRAMS += $(unit_tests)
 UNIT_TESTS += $(unit_tests)
@@ -80,6 +80,9 @@ fc_libs = $(FSCLIENT_LIBS) $(CMOCKA_LIBS)
 %C%_unit_fsc_kernel_SOURCES = %D%/unit.h %D%/unit.c %D%/fsc_kernel.c
 %C%_unit_fsc_kernel_CFLAGS = $(unit_cflags)
 %C%_unit_fsc_kernel_LDADD = $(FSCLIENT_LIBS) $(CMOCKA_LIBS)
+%C%_unit_fc_heap_SOURCES = %D%/unit.h %D%/unit.c %D%/fc_heap.c fsclient/heap.c
+%C%_unit_fc_heap_CFLAGS = $(unit_cflags) -pthread
+%C%_unit_fc_heap_LDADD = $(CMOCKA_LIBS)
 # The chunk engine (chunk/).
 ck_common = %D%/unit.h %D%/unit.c %D%/ck.h %D%/ck.c
 ck_libs = chunk/libzchunk.la $(CMOCKA_LIBS)

@@ -452,13 +452,77 @@ test_index_stays(void **state)
     ns_remove();
 }
 
+// Several processes open a volume at once that nobody has used since the machine started: one of them makes
+// the shared file, and another may be the first with the lock. What it commits then must be there for all.
+static int
+first_opener(int go, unsigned id)
+{
+    struct meta_options opt = {0};
+    struct meta_attr a;
+    struct meta *m;
+    char name[32], c;
+
+    if (read(go, &c, 1) != 0 || meta_open(ns_dir, 0, &opt, &m) < 0)
+        return 1;
+    for (unsigned i = 0; i < 20; i++) {
+        snprintf(name, sizeof(name), "of%u.%u", id, i);
+        if (meta_create(m, NULL, META_ROOT, name, 0644, 0, &a) != 0 || meta_sync(m) != 0 ||
+            meta_lookup(m, NULL, META_ROOT, name, &a) != 0)
+            return 2;
+    }
+    meta_close(m);
+    return 0;
+}
+
+static void
+test_first_openers(void **state)
+{
+    char path[PATH_MAX + 16], name[32];
+    struct meta_attr a;
+    struct meta *m;
+
+    (void)state;
+    for (unsigned round = 0; round < 25; round++) {
+        pid_t pid[4];
+        int go[2];
+
+        ns_make(NULL);
+        snprintf(path, sizeof(path), "%s/meta.shared", ns_dir);
+        assert_true(unlink(path) == 0 || errno == ENOENT);
+        assert_int_equal(pipe(go), 0);
+        for (unsigned i = 0; i < 4; i++) {
+            pid[i] = fork();
+            assert_true(pid[i] >= 0);
+            if (pid[i] == 0) {
+                close(go[1]);
+                _exit(first_opener(go[0], i));
+            }
+        }
+        close(go[0]);
+        close(go[1]); // all at once
+        for (unsigned i = 0; i < 4; i++) {
+            int status;
+
+            assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
+            assert_int_equal(status, 0);
+        }
+        m = ns_open(0);
+        for (unsigned i = 0; i < 80; i++) {
+            snprintf(name, sizeof(name), "of%u.%u", i / 20, i % 20);
+            assert_int_equal(meta_lookup(m, NULL, META_ROOT, name, &a), 0);
+        }
+        ns_check(m);
+        meta_close(m);
+        ns_remove();
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_steps),
-        cmocka_unit_test(test_random_kill),
-        cmocka_unit_test(test_power),
+        cmocka_unit_test(test_first_openers), cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_random_kill),   cmocka_unit_test(test_power),
         cmocka_unit_test(test_index_stays),
     };
 

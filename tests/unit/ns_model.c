@@ -691,7 +691,7 @@ test_fork(void **state)
     assert_int_equal(meta_create(m, NULL, META_ROOT, "held", 0644, META_HOLD, &a), 0);
     assert_int_equal(pipe(up), 0);
     assert_int_equal(pipe(down), 0);
-    meta_fork_prepare(m);
+    meta_fork_prepare(m, false);
     pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {

@@ -4,12 +4,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
@@ -731,15 +734,73 @@ test_large_dir(void **state)
     assert_true(other >= 2);
 }
 
+// More than fit near the inode's place in the table of holds; and those that are killed leave theirs
+// behind for a while.
+static void
+many_sessions_hold_one_inode(void **state)
+{
+    enum { N = 100 };
+    struct meta_attr a;
+    pid_t pid[N];
+    int p[2], r = 0;
+    uint64_t ino;
+
+    assert_int_equal(meta_create(m, NULL, top, "popular", 0644, 0, &a), 0);
+    ino = a.ino;
+    assert_int_equal(pipe(p), 0);
+    for (int i = 0; i < N; i++) {
+        pid[i] = fork();
+        if (pid[i] == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL); // also where an assertion ends the test
+            alarm(60);
+            r = meta_open_file(m, NULL, ino, O_RDONLY, &a);
+            if (write(p[1], &r, sizeof r) != (ssize_t)sizeof r)
+                _exit(1);
+            for (;;)
+                pause();
+        }
+        assert_true(pid[i] > 0);
+        assert_int_equal(read(p[0], &r, sizeof r), sizeof r);
+        assert_int_equal(r, 0);
+    }
+    // The last of them alone keeps it alive.
+    for (int i = 0; i < N - 1; i++) {
+        kill(pid[i], SIGKILL);
+        waitpid(pid[i], NULL, 0);
+    }
+    assert_int_equal(meta_unlink(m, NULL, top, "popular", NULL), 0);
+    assert_int_equal(meta_maintain(m), 0);
+    assert_int_equal(meta_getattr(m, ino, &a), 0);
+    kill(pid[N - 1], SIGKILL);
+    waitpid(pid[N - 1], NULL, 0);
+    assert_int_equal(meta_maintain(m), 0);
+    assert_int_equal(meta_getattr(m, ino, &a), -ESTALE);
+    close(p[0]);
+    close(p[1]);
+}
+
 int
 main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        CASE(test_names),      CASE(test_permissions), CASE(test_chmod_chown), CASE(test_times),
-        CASE(test_setgid_dir), CASE(test_acl),         CASE(test_xattr),       CASE(test_links_limit),
-        CASE(test_tmpfile),    CASE(test_locks),       CASE(test_snapshot),    CASE(test_quota),
-        CASE(test_trash),      CASE(test_read_only),   CASE(test_fsck),        CASE(test_large_dir),
+        CASE(many_sessions_hold_one_inode),
+        CASE(test_names),
+        CASE(test_permissions),
+        CASE(test_chmod_chown),
+        CASE(test_times),
+        CASE(test_setgid_dir),
+        CASE(test_acl),
+        CASE(test_xattr),
+        CASE(test_links_limit),
+        CASE(test_tmpfile),
+        CASE(test_locks),
+        CASE(test_snapshot),
+        CASE(test_quota),
+        CASE(test_trash),
+        CASE(test_read_only),
+        CASE(test_fsck),
+        CASE(test_large_dir),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
