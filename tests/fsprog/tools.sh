@@ -90,8 +90,9 @@ END
     set +C
     ls none 2>err >out || :
     wc -l out err | head -n 2
-    cat < <(tac log) > >(cat >tacked; echo done >>tacked)
-    until grep -q done tacked; do :; done
+    : >tacked
+    cat < <(tac log) > >(cat >tacked; echo "end" >>tacked)
+    until grep -q end tacked; do :; done
     cat tacked
     (cd lib && pwd | sed 's|.*/||' && echo ../*.c && cd - >/dev/null)
     (umask 077 && : >mine && stat -c %a mine)
