@@ -400,6 +400,14 @@ volume_child(struct meta *m)
         r = new_session(m);
         r = op_end(op, r);
     }
+    // Who forks and forks fills the table with children that are gone. To bury them takes SQL, so only now.
+    // What only they held is left to whoever opens the volume next: this child has not said yet what it
+    // holds.
+    if (r == -EUSERS && (r = op_begin(m, OP_DIRECT | OP_INTERNAL, &op)) == 0) {
+        if ((r = session_reap(op, false)) == 0)
+            r = new_session(m);
+        r = op_end(op, r);
+    }
     if (r == 0)
         r = holds_renew(m);
     if (r < 0)

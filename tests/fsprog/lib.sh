@@ -33,7 +33,7 @@ way_ends() {
     mount) check "$TEST_NAME/mount/unmounted" unmount fusefs ;;
     native) return 0 ;;
     esac
-    sound "volume.$1" && ok "$TEST_NAME/$1/sound" || fail "$TEST_NAME/$1/sound" "$(head -n 5 "$TMP/fsck.out")"
+    if sound "volume.$1"; then ok "$TEST_NAME/$1/sound"; else fail "$TEST_NAME/$1/sound" "$(head -n 5 "$TMP/fsck.out")"; fi
 }
 
 # work_in WAY SECONDS [ARG...]: the work in the way's directory, with its output in $TMP/out.WAY and its errors in err.WAY.

@@ -8,8 +8,8 @@ editors() {
     seq 1 20000 >text
     "$VIM" -u NONE -es -c '%s/9$/nine/' -c 'g/^1000/d' -c 'wq' text || echo "vim gave $?"
     sha256sum text
-    "$VIM" -u NONE -es --cmd 'set backup writebackup backupcopy=no' -c '$put =\"end\"' -c 'w' -c 'w! other' -c 'q' text || echo "vim gave $?"
-    "$VIM" -u NONE -es --cmd 'set backup backupcopy=yes' -c '1,5d' -c 'wq' other || echo "vim gave $?"
+    "$VIM" -u NONE -es -c 'set backup backupskip= backupcopy=no' -c '$put =\"end\"' -c 'w' -c 'w! other' -c 'q' text || echo "vim gave $?"
+    "$VIM" -u NONE -es -c 'set backup backupskip= backupcopy=yes' -c '1,5d' -c 'wq' other || echo "vim gave $?"
     tail -n 1 text
     sha256sum text text~ other other~
     "$VIM" -u NONE -es -c '1d' -c 'preserve' -c 'cq!' text || echo "vim gave $?"
@@ -90,11 +90,13 @@ END
     set +C
     ls none 2>err >out || :
     wc -l out err | head -n 2
-    cat < <(tac log) > >(cat >tacked; echo done >>tacked)
-    until grep -q done tacked; do :; done
+    : >tacked
+    cat < <(tac log) > >(cat >tacked; echo "end" >>tacked)
+    until grep -q end tacked; do :; done
     cat tacked
     (cd lib && pwd | sed 's|.*/||' && echo ../*.c && cd - >/dev/null)
     (umask 077 && : >mine && stat -c %a mine)
+    : >grown
     for i in 1 2 3; do echo "$i"; done >>grown &
     timeout 20 tail -n +1 -f --pid=$! grown
     seq 1 120000 | sort -R --random-source=/usr/bin/env >shuffled

@@ -95,6 +95,33 @@ test_fork(void **state)
     OK(fsc_close(shared));
 }
 
+// More children than there are sessions, one after the other, that end without a word, as shells' do.
+static int
+look(void)
+{
+    char buf[8];
+    struct stat st;
+
+    CHILD_CHECK(fsc_stat(fs, &fc_root, "kept", 0, &st) == 0);
+    CHILD_CHECK(fsc_pread(shared, buf, 5, 0) == 5 && memcmp(buf, "still", 5) == 0);
+    return 0;
+}
+
+static void
+test_many_children(void **state)
+{
+    if (!FC_FORKED_HANDLES)
+        skip();
+    fc_put(fs, "kept", "x");
+    shared = fc_file(fs, "gone", O_CREAT | O_RDWR);
+    IS(fsc_pwrite(shared, "still", 5, 0), 5);
+    OK(fsc_unlink(fs, &fc_root, "gone", 0));
+    for (int i = 0; i < 1100; i++)
+        IS(fc_wait(child(look)), 0);
+    IS(look(), 0);
+    OK(fsc_close(shared));
+}
+
 // Threads that are in the library at the moment of the fork do not hurt the child.
 static _Atomic bool over;
 
@@ -488,7 +515,8 @@ test_create_together(void **state)
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {T(fork),   T(fork_among_threads), T(append), T(flock), T(interrupted),
+    const struct CMUnitTest tests[] = {T(fork),   T(many_children),  T(fork_among_threads),
+                                       T(append), T(flock),          T(interrupted),
                                        T(ranges), T(create_together)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
