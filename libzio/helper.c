@@ -207,11 +207,28 @@ leave(void)
     __builtin_unreachable();
 }
 
+// A thread with a signal waiting for it does not sleep in a fault of a system call's, but faults again and
+// again until the page is there. Kept once, it is answered as well; kept each time, it would leave no room
+// for the events that must be read first.
+static bool
+is_postponed(int which, const struct uffd_msg *m)
+{
+    if (m->event != UFFD_EVENT_PAGEFAULT)
+        return false;
+    for (unsigned i = 0; i < h.nlater; i++)
+        if (h.later[i].which == which && h.later[i].m.event == UFFD_EVENT_PAGEFAULT &&
+            zpage_down(h.later[i].m.arg.pagefault.address) == zpage_down(m->arg.pagefault.address))
+            return true;
+    return false;
+}
+
 static void
 postpone(int which, const struct uffd_msg *m, bool hooked)
 {
     if (m->event == UFFD_EVENT_FORK) {
         event_fork(which, (int)m->arg.fork.ufd, hooked);
+    } else if (is_postponed(which, m)) {
+        return;
     } else if (h.nlater < LATER_MAX) {
         h.events_later |= m->event != UFFD_EVENT_PAGEFAULT;
         h.later[h.nlater].which = which;

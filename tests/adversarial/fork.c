@@ -423,6 +423,58 @@ copy_after_fork(void)
     return 0;
 }
 
+// Another thread forks while one, to which signals come without end, is in system calls that read absent
+// memory.
+static atomic_bool forks_done;
+
+static void
+nothing(int sig)
+{
+    (void)sig;
+}
+
+static void *
+writes_absent(void *arg)
+{
+    int fd = *(int *)arg;
+    uint8_t *src = new_filled(N, 1);
+
+    while (!atomic_load(&forks_done)) {
+        uint8_t *p = copied(src, N);
+
+        for (size_t at = 0; at < N; at += 8 * PAGE)
+            if (raw_syscall(SYS_pwrite64, fd, (long)(p + at), 8 * PAGE, (long)at, 0, 0) < 0 && errno != EINTR)
+                return NULL;
+        free(p);
+    }
+    return arg;
+}
+
+static int
+fork_while_signalled(void)
+{
+    struct sigaction act = {.sa_handler = nothing, .sa_flags = SA_RESTART};
+    int fd = memfd_create("absent", MFD_CLOEXEC);
+    pthread_t t;
+    void *ok;
+
+    EXPECT(fd >= 0 && sigaction(SIGUSR1, &act, NULL) == 0);
+    EXPECT(pthread_create(&t, NULL, writes_absent, &fd) == 0);
+    for (int i = 0; i < 60; i++) {
+        for (int k = 0; k < 200; k++)
+            pthread_kill(t, SIGUSR1);
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(0);
+        for (int k = 0; k < 200; k++)
+            pthread_kill(t, SIGUSR1);
+        EXPECT(pid > 0 && child_ok(pid));
+    }
+    atomic_store(&forks_done, true);
+    EXPECT(pthread_join(t, &ok) == 0 && ok);
+    return 0;
+}
+
 const struct adv_case adv_fork_cases[] = {
     {"child_reads", child_reads, ADV_ELIDES},
     {"child_writes", child_writes, ADV_ELIDES},
@@ -430,6 +482,7 @@ const struct adv_case adv_fork_cases[] = {
     {"both_copy_on", both_copy_on, ADV_ELIDES},
     {"generations", generations, ADV_ELIDES},
     {"copy_after_fork", copy_after_fork, ADV_ELIDES},
+    {"fork_while_signalled", fork_while_signalled, ADV_ELIDES | ADV_SLOW},
     {"raw_fork", raw_fork, ADV_ELIDES},
     {"raw_clone", raw_clone, ADV_ELIDES},
     {"_Fork", under_fork, ADV_ELIDES},
