@@ -52,7 +52,7 @@ libzio_libzio_nocopy_la_LDFLAGS = -module -avoid-version -shared
 # The same file work through libfsclient, in a program of its own.
 pkglibexec_PROGRAMS += %D%/zio-bench-fsc
 %C%_zio_bench_fsc_SOURCES = %D%/worker.h %D%/wire.h %D%/pattern.h %D%/worker_fs.h %D%/worker_fs.c %D%/worker_fs_tree.c %D%/worker_fs_lib.c
-%C%_zio_bench_fsc_CFLAGS = $(ZIO_CFLAGS)
+%C%_zio_bench_fsc_CFLAGS = $(AM_CFLAGS)
 %C%_zio_bench_fsc_LDADD = $(FSCLIENT_LIBS)
 
 # How others' file systems are started for comparison. configure links them into the build tree, beside zio-bench.

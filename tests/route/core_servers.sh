@@ -70,7 +70,8 @@ get -T www/big -w '%{http_code}\n' http://x/put
 cmp www/put www/big && echo same
 kill -QUIT $server
 wait $server
-sed 's/.*"\(GET\|PUT\)/\1/; s/ "-".*//' logs/access | sort | uniq
+# Without the bytes: a client that has them all may close before the thread that sent them has said so, and nginx notes 0.
+sed 's/.*"\(GET\|PUT\)/\1/; s/ [0-9]* "-".*//' logs/access | sort | uniq
 WORK
 
 cat >"$TMP/works/postgres" <<'WORK'
