@@ -143,7 +143,10 @@ hand_out(uintptr_t block, unsigned cls, size_t align)
     uintptr_t user = (block + sizeof(struct head) + align - 1) & ~(align - 1);
     struct head *h = (struct head *)user - 1;
 
-    *h = (struct head){cls, (uint32_t)(user - block), MAGIC ^ user};
+    // May lie where a pop that is about to fail still looks.
+    atomic_store_explicit((_Atomic uint32_t *)&h->cls, cls, memory_order_relaxed);
+    h->back = (uint32_t)(user - block);
+    h->check = MAGIC ^ user;
     return (void *)user;
 }
 
