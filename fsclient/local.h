@@ -116,6 +116,7 @@ void linode_put(struct local *l, struct linode *in);
 int linode_lock_shared(struct local *l, struct linode *in);
 void linode_unlock_shared(struct local *l, struct linode *in);
 int linode_lock(struct local *l, struct linode *in);
+int linode_lock_second(struct local *l, struct linode *in); // by who holds the lock of a lower inode
 void linode_unlock(struct local *l, struct linode *in);
 int local_lock_all(struct local *l); // a descriptor; close it to unlock
 

@@ -230,13 +230,13 @@ linode_unlock_shared(struct local *l, struct linode *in)
     pthread_mutex_unlock(&in->lock);
 }
 
+// Who wants everything waits behind the gate for the locks that are held: their holders must not wait before
+// it.
 int
-linode_lock(struct local *l, struct linode *in)
+linode_lock_second(struct local *l, struct linode *in)
 {
-    int err = pass_gate(l);
+    int err;
 
-    if (err)
-        return err;
     pthread_mutex_lock(&in->lock);
     in->waiting++;
     while (in->writer || in->readers > 0)
@@ -249,6 +249,14 @@ linode_lock(struct local *l, struct linode *in)
         pthread_cond_broadcast(&in->free);
     pthread_mutex_unlock(&in->lock);
     return err;
+}
+
+int
+linode_lock(struct local *l, struct linode *in)
+{
+    int err = pass_gate(l);
+
+    return err ? err : linode_lock_second(l, in);
 }
 
 void

@@ -286,7 +286,7 @@ local_clone_range(struct fsc_file *src, uint64_t src_offset, struct fsc_file *ds
     if (err)
         return err;
     if (high != low)
-        err = linode_lock(l, high);
+        err = linode_lock_second(l, high);
     if (!err) {
         // Chunks of a mapped file are not shared: what is stored there would show in both.
         err = local_pinned(l, a->ino);

@@ -22,6 +22,7 @@ check_PROGRAMS += %D%/core
 check_PROGRAMS += %D%/core_kill %D%/core_static
 %C%_core_kill_SOURCES = %D%/core_kill.c %D%/core.h
 %C%_core_static_SOURCES = %D%/core_static.c
+%C%_core_static_CFLAGS = $(ZIO_CFLAGS)
 %C%_core_static_LDFLAGS = -all-static
 route_core_tests = %D%/core.sh %D%/core_programs.sh %D%/core_robust.sh %D%/core_servers.sh
 TESTS += $(route_core_tests)

@@ -510,14 +510,70 @@ test_create_together(void **state)
     }
 }
 
+// Who shares chunks between two files holds both; who takes a snapshot wants everything, and waits for them
+// while others wait behind it.
+static int
+clone_much(void)
+{
+    struct fsc *mine = fc_open(0);
+    struct fsc_file *a, *b;
+
+    CHILD_CHECK(fsc_open(mine, &fc_root, "a", O_RDWR, 0, &a) == 0);
+    CHILD_CHECK(fsc_open(mine, &fc_root, "b", O_RDWR, 0, &b) == 0);
+    for (int i = 0; i < 1500; i++) {
+        struct fsc_file *from = i % 2 ? a : b, *to = i % 2 ? b : a;
+
+        CHILD_CHECK(fsc_clone_range(from, 0, to, 0, 65536) == 0);
+        CHILD_CHECK(fsc_pwrite(to, "x", 1, (uint64_t)i % 65536) == 1);
+    }
+    CHILD_CHECK(fsc_close(a) == 0 && fsc_close(b) == 0);
+    fsc_close_volume(mine);
+    return 0;
+}
+
+static int
+snapshot_much(void)
+{
+    struct fsc *mine = fc_open(0);
+    char name[32];
+
+    for (int i = 0; i < 150; i++) {
+        snprintf(name, sizeof name, "s%d", i);
+        CHILD_CHECK(fsc_snapshot(mine, &fc_root, "b", &fc_root, name) == 0);
+        CHILD_CHECK(fsc_remove_tree(mine, &fc_root, name, NULL) == 0);
+    }
+    fsc_close_volume(mine);
+    return 0;
+}
+
+static void
+test_clone_and_snapshot(void **state)
+{
+    char block[65536];
+    pid_t pid[3];
+
+    memset(block, 'b', sizeof block);
+    for (int i = 0; i < 2; i++) {
+        struct fsc_file *f = fc_file(fs, i ? "a" : "b", O_CREAT | O_RDWR);
+
+        IS(fsc_pwrite(f, block, sizeof block, 0), sizeof block);
+        OK(fsc_close(f));
+    }
+    pid[0] = child(clone_much);
+    pid[1] = child(clone_much);
+    pid[2] = child(snapshot_much);
+    for (int i = 0; i < 3; i++)
+        IS(fc_wait(pid[i]), 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, make, end)
 
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {T(fork),   T(many_children),  T(fork_among_threads),
-                                       T(append), T(flock),          T(interrupted),
-                                       T(ranges), T(create_together)};
+    const struct CMUnitTest tests[] = {T(fork),   T(many_children),   T(fork_among_threads),
+                                       T(append), T(flock),           T(interrupted),
+                                       T(ranges), T(create_together), T(clone_and_snapshot)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
