@@ -4,7 +4,7 @@
 # Lines `ok`, `FAIL`, `skip` (ours) and `not ok`, `ok ... # SKIP` (TAP, from cmocka) count where there are any; else
 # the test itself counts as one. A verdict of failure always counts as at least one failure.
 /^(PASS|FAIL|SKIP|ERROR|XFAIL|XPASS) .* \(exit status: [0-9]+\)$/ { next } # automake's own last line
-/^ok .*# SKIP/ { skips[++skipped] = substr($0, 4); next }
+/^(not )?ok .*# SKIP/ { sub(/^(not )?ok /, ""); skips[++skipped] = $0; next } # cmocka says `not ok` of a skip
 /^ok / { passed++; next }
 /^(FAIL|not ok) / { sub(/^(FAIL|not ok) /, ""); fails[++failed] = $0; next }
 /^skip / { sub(/^skip /, ""); skips[++skipped] = $0; next }

@@ -50,6 +50,7 @@ sound() {
 head -c 200000 /dev/zero | tr '\0' . >"$TMP/dots"
 "${routed[@]}" sh -c "mkdir $ROUTED/d && cp $TMP/dots $ROUTED/d/f && cp $TMP/dots $ROUTED/other"
 coproc mapper { exec "${routed[@]}" python3 "$TMP/mapper.py" "$ROUTED/d/f"; }
+pid=$mapper_PID # bash forgets it as soon as it sees the end
 order 'm.__setitem__(slice(0, 6), b"before")'
 is store None "$answer"
 tool snapshot /d /snap >"$TMP/out" 2>&1 || fail snapshot "$(cat "$TMP/out")"
@@ -67,8 +68,8 @@ check unmapped-clone-shares grep -q '"shared": *true' <(tool stat --json --layou
 order 'm.flush()'
 is flush None "$answer"
 order 'm.__setitem__(slice(199990, 199994), b"last")'
-kill -KILL "$mapper_PID"
-wait "$mapper_PID" 2>/dev/null
+kill -KILL "$pid"
+wait "$pid" 2>/dev/null
 is killed/stays "last......" "$(tool cat /d/f | tail -c 10)"
 "${routed[@]}" sync -f "$ROUTED/d/f" 2>/dev/null || :
 sound killed
@@ -83,6 +84,7 @@ mount=$top_builddir/fsclient/fuse/zio-mount
 mkdir "$TMP/mnt"
 if [ -c /dev/fuse ] && "$mount" "local:$VOLUME" "$TMP/mnt" >"$TMP/out" 2>&1; then
     coproc mapper { exec "${routed[@]}" python3 "$TMP/mapper.py" "$ROUTED/d/f"; }
+    pid=$mapper_PID
     order 'm[:9]'
     is fuse/mapped "b'newWRITE.'" "$answer"
     is fuse/read newWRITE. "$(head -c 9 "$TMP/mnt/d/f")"
@@ -91,8 +93,8 @@ if [ -c /dev/fuse ] && "$mount" "local:$VOLUME" "$TMP/mnt" >"$TMP/out" 2>&1; the
     printf fuse | dd of="$TMP/mnt/d/f" bs=1 seek=4 conv=notrunc,fsync 2>/dev/null
     order 'm[:9]'
     is fuse/written "b'MAPSfuse.'" "$answer"
-    kill "$mapper_PID"
-    wait "$mapper_PID" 2>/dev/null
+    kill "$pid"
+    wait "$pid" 2>/dev/null
     "$top_builddir/zio" umount "$TMP/mnt" >"$TMP/out" 2>&1 || fusermount3 -u "$TMP/mnt" || umount -l "$TMP/mnt"
 else
     skip fuse "the volume can't be mounted here: $(tail -n 1 "$TMP/out")"
