@@ -173,6 +173,11 @@ int op_new_ino(struct op *op, uint64_t n, uint64_t *ino); // n in a row
 int op_charge(struct op *op, uint32_t uid, uint32_t quota, int64_t space, int64_t inodes);
 int64_t op_now(void);
 
+// ---- sync.c
+// SQL has the log's rows, and the log is about to be written over: what meta_sync has promised of it must be
+// on disk elsewhere before.
+void sync_before_reset(struct meta *m);
+
 // ---- perm.c
 bool cred_root(const struct meta_cred *c);
 bool cred_in_group(const struct meta_cred *c, gid_t gid);

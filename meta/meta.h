@@ -122,6 +122,8 @@ int meta_set_limits(struct meta *m, uint64_t max_space, uint64_t max_inodes, uin
 // Everything that was committed before the call, by anybody, is on disk when it returns. fsync(2) calls this
 // after the data is on disk.
 int meta_sync(struct meta *m);
+// The same, and all of it is in the database: for who copies that, or goes on with another release.
+int meta_sync_sql(struct meta *m);
 
 // Small work off the hot path, for a thread or an idle moment: checkpoint the log when it has grown, clean up
 // after dead sessions, expire trash. Costs little when there is nothing to do. Never needed for correctness.

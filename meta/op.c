@@ -198,9 +198,11 @@ op_flush(struct op *op)
         return r;
     }
     step(m, "flush-applied");
+    m->s->sql_dirty = 1;
     if ((r = db_commit(m->db)) < 0)
         return r;
     step(m, "flush-committed");
+    sync_before_reset(m);
     log_reset(log);
     step(m, "flush-reset");
     return checkpoint_when_large(m);
@@ -265,9 +267,11 @@ commit_direct(struct op *op)
     if (op->epoch)
         bump_epoch(m);
     step(m, "direct-applied");
+    m->s->sql_dirty = 1;
     r = db_commit(m->db);
     if (r == 0) {
         step(m, "direct-committed");
+        sync_before_reset(m);
         log_reset(log);
     }
     if (op->epoch)
@@ -661,8 +665,11 @@ reserve(struct op *op, const char *key, uint64_t n, uint64_t *first)
         db_rollback(db);
         return r;
     }
-    if ((r = db_commit(db)) == 0)
+    m->s->sql_dirty = 1;
+    if ((r = db_commit(db)) == 0) {
+        sync_before_reset(m);
         log_reset(&m->s->log);
+    }
     return r;
 }
 

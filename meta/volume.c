@@ -462,21 +462,6 @@ meta_set_limits(struct meta *m, uint64_t max_space, uint64_t max_inodes, uint32_
 }
 
 int
-meta_sync(struct meta *m)
-{
-    struct op *op;
-    int r = op_begin(m, OP_READ, &op);
-
-    if (r < 0)
-        return r;
-    STAT(m, syncs);
-    r = op_flush(op);
-    if (r == 0)
-        r = db_sync(m->db);
-    return op_end(op, r);
-}
-
-int
 meta_maintain(struct meta *m)
 {
     struct op *op;

@@ -53,7 +53,7 @@ ns_libs = meta/libzmeta.la $(SQLITE_LIBS) $(CMOCKA_LIBS)
 
 %C%_unit_ns_fault_SOURCES = $(ns_common) %D%/ns_fault.c
 %C%_unit_ns_fault_CFLAGS = $(unit_cflags) $(SQLITE_CFLAGS)
-%C%_unit_ns_fault_LDFLAGS = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=fsync
+%C%_unit_ns_fault_LDFLAGS = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=fsync -Wl,--wrap=msync
 %C%_unit_ns_fault_LDADD = $(ns_libs)
 
 %C%_unit_ns_watch_SOURCES = $(ns_common) %D%/ns_watch.c
