@@ -51,6 +51,30 @@ local_map(struct local *l, struct linode *in, uint64_t first, uint64_t last, str
     return err;
 }
 
+// ---- numbers ----
+
+#define IDS 16 // asked for at once; neighbours share a sum file
+
+int
+local_new_id(struct local *l, uint64_t *id)
+{
+    uint64_t v[IDS], have = atomic_load(&l->ids);
+    int err;
+
+    while (have & 0xff)
+        if (atomic_compare_exchange_weak(&l->ids, &have, have + 0x100 - 1)) {
+            *id = have >> 8;
+            return 0;
+        }
+    err = meta_new_chunks(l->m, v, IDS);
+    if (err)
+        return err;
+    *id = v[0];
+    // They are in a row. Where another thread did the same, those of one are lost.
+    atomic_store(&l->ids, v[1] << 8 | (IDS - 1));
+    return 0;
+}
+
 // ---- garbage ----
 
 // Each batch costs two transactions, for which the engine's log is emptied.

@@ -55,6 +55,9 @@ struct hold {
     uint32_t count;
 };
 
+#define HOLD_QUICK 8192 // words; power of two
+#define HOLD_PROBE 16
+
 struct meta {
     char dir[PATH_MAX];
     struct meta_options opt;
@@ -75,7 +78,9 @@ struct meta {
     bool forking; // between meta_fork_prepare and meta_fork_parent
     sigset_t fork_mask;
     bool fork_held; // the shared lock is another handle's
-    // held inodes
+    // Held inodes: inode << 16 | count, without a lock; and those that found no place there.
+    _Atomic uint64_t *quick; // HOLD_QUICK
+    _Atomic uint32_t nslow;  // nholds, for who has not the lock
     pthread_mutex_t hold_lock;
     struct hold *holds; // open addressing; power of two
     uint32_t nholds, hold_cap;

@@ -328,11 +328,11 @@ shared_unhold(struct shared *s, uint32_t slot, uint64_t ino)
 
     for (uint32_t i = 0, n = hold_reach(s); i < n; i++) {
         _Atomic uint64_t *p = &s->hold[(home + i) & (SHARED_HOLDS - 1)];
+        uint64_t is = key;
 
-        if (atomic_load_explicit(p, memory_order_relaxed) == key) {
-            atomic_store(p, 0);
+        // A session may have several; each goes once.
+        if (atomic_load_explicit(p, memory_order_relaxed) == key && atomic_compare_exchange_strong(p, &is, 0))
             return;
-        }
     }
 }
 

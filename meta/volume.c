@@ -271,8 +271,9 @@ meta_open(const char *url, unsigned flags, const struct meta_options *opt, struc
         goto out;
     }
     atomic_store(m->alive, 1);
+    m->quick = calloc(HOLD_QUICK, sizeof(*m->quick));
     m->cache = cache_new(m->opt.cache_inodes ? m->opt.cache_inodes : 65536);
-    if (!m->cache) {
+    if (!m->quick || !m->cache) {
         r = -ENOMEM;
         goto out;
     }
@@ -322,6 +323,7 @@ meta_close(struct meta *m)
     free(m->op.buf);
     free(m->op.index);
     free(m->holds);
+    free((void *)m->quick);
     free(m->watch);
     pthread_mutex_destroy(&m->hold_lock);
     free(m);
