@@ -64,7 +64,8 @@ struct meta_options {
     // Told what went wrong, where, why, and what to do: one line without newline. May be NULL.
     void (*message)(void *arg, const char *text);
     void *arg;
-    uint32_t cache_inodes;     // attributes and names kept in this process; 0: 65536 of each
+    uint32_t cache_inodes;     // attributes and names kept in this process; 0: 65536 of each, to begin with
+    uint32_t cache_most;       // so many when there are more; 0: cache_inodes, or by the machine's memory
     uint32_t checkpoint_bytes; // of SQLite's log, at which a writer stops to check-point it; 0: 64 MiB
     void (*step)(void *arg,
                  const char *name); // for tests: called at the named places where a process may die

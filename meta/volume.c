@@ -272,8 +272,10 @@ meta_open(const char *url, unsigned flags, const struct meta_options *opt, struc
     }
     atomic_store(m->alive, 1);
     m->quick = calloc(HOLD_QUICK, sizeof(*m->quick));
-    m->cache = cache_new(m->opt.cache_inodes ? m->opt.cache_inodes : 65536);
-    if (!m->quick || !m->cache) {
+    m->own = calloc(SHARED_COUNTERS, sizeof(*m->own));
+    m->cache = cache_new(m->opt.cache_inodes ? m->opt.cache_inodes : 65536,
+                         m->opt.cache_inodes && !m->opt.cache_most ? m->opt.cache_inodes : m->opt.cache_most);
+    if (!m->quick || !m->own || !m->cache) {
         r = -ENOMEM;
         goto out;
     }
@@ -324,6 +326,7 @@ meta_close(struct meta *m)
     free(m->op.index);
     free(m->holds);
     free((void *)m->quick);
+    free((void *)m->own);
     free(m->watch);
     pthread_mutex_destroy(&m->hold_lock);
     free(m);
@@ -499,7 +502,7 @@ meta_owns_fd(const struct meta *m, int fd)
 uint32_t
 meta_version(struct meta *m, uint64_t ino)
 {
-    uint64_t v = node_version(m, ino);
+    uint64_t v = shared_version(m->s, shared_bucket(ino, 0));
 
     return (uint32_t)v + (uint32_t)(v >> 32) * 2; // the epoch's changes too; its parity is the counter's
 }
