@@ -152,6 +152,10 @@ void local_keep_swapped(struct local *l, struct meta_swap *v, size_t n, bool don
 // The chunks with indexes first..last into v[last - first + 1]; holes have id 0. From memory while the
 // inode's version is what it was.
 int local_map(struct local *l, struct linode *in, uint64_t first, uint64_t last, struct meta_chunk *v);
+// These changes were committed by who holds the lock, and `before` was the inode's version: what is known
+// stays known.
+void local_map_changed(struct local *l, struct linode *in, uint32_t before, const struct meta_chunk *v,
+                       size_t n);
 
 // A number for a new chunk.
 int local_new_id(struct local *l, uint64_t *id);

@@ -51,6 +51,39 @@ local_map(struct local *l, struct linode *in, uint64_t first, uint64_t last, str
     return err;
 }
 
+static bool
+map_change(struct linode *in, const struct meta_chunk *c)
+{
+    struct meta_chunk now = *c;
+
+    now.replaces = now.id;
+    now.flags = 0; // it was written to, so it is nobody else's
+    for (size_t i = 0; i < in->map_n; i++)
+        if (in->map[i].index == c->index) {
+            in->map[i] = now;
+            return true;
+        }
+    if (in->map_n == LOCAL_WINDOW || in->map_last != UINT64_MAX || c->index < in->map_first ||
+        (in->map_n && in->map[in->map_n - 1].index > c->index))
+        return false;
+    in->map[in->map_n++] = now;
+    return true;
+}
+
+void
+local_map_changed(struct local *l, struct linode *in, uint32_t before, const struct meta_chunk *v, size_t n)
+{
+    pthread_mutex_lock(&in->map_lock);
+    // One commit moves the version by two: more, and somebody else's was between.
+    if (in->map_valid && in->map_version == before && !(before & 1) &&
+        meta_version(l->m, in->ino) == before + 2) {
+        in->map_version = before + 2;
+        for (size_t i = 0; i < n && in->map_valid; i++)
+            in->map_valid = map_change(in, &v[i]);
+    }
+    pthread_mutex_unlock(&in->map_lock);
+}
+
 // ---- numbers ----
 
 #define IDS 16 // asked for at once; neighbours share a sum file

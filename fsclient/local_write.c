@@ -256,6 +256,7 @@ write_batch(struct local *l, struct linode *in, struct cursor *from, size_t tota
     uint64_t first = offset / l->chunk_size, last = (offset + total - 1) / l->chunk_size;
     struct meta_chunk map[PIECES];
     struct batch b = {.n = 0};
+    uint32_t version = meta_version(l->m, in->ino);
     int err, bad = 0;
 
     *done = 0;
@@ -279,6 +280,8 @@ write_batch(struct local *l, struct linode *in, struct cursor *from, size_t tota
     err = batch_commit(l, in, &b, offset + *done);
     if (err)
         *done = 0;
+    else
+        local_map_changed(l, in, version, b.changes, b.n);
     return err ? err : bad;
 }
 
