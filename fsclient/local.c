@@ -348,6 +348,7 @@ local_maintain(struct fsc *fs)
 {
     int err = meta_maintain(LOCAL(fs)->m);
 
+    local_node_sweep(LOCAL(fs));
     return err ? err : local_garbage_take(LOCAL(fs));
 }
 

@@ -139,6 +139,8 @@ local_unlink(struct fsc *fs, const struct fsc_cred *cred, uint64_t dir, const ch
 
     if (!err && gone.nlink == 0 && gone.size > 0 && S_ISREG(gone.mode))
         local_garbage_hint(l, gone.space >= BIG_FILE ? LOCAL_GARBAGE_NOW : 1);
+    if (!err && gone.nlink == 0 && (S_ISFIFO(gone.mode) || S_ISSOCK(gone.mode)))
+        local_node_gone(l, gone.ino, gone.mode);
     return err;
 }
 

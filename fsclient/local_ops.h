@@ -53,6 +53,11 @@ int local_make_like(const char *dir, const char *name);
 void local_token_close(struct local *l, struct fsc_file *file); // of a file that nobody uses any more
 bool local_token_owns(struct local *l, int fd);
 
+// local_node.c
+void local_node_gone(struct local *l, uint64_t ino,
+                     mode_t mode); // a FIFO or a socket that has no name any more
+void local_node_sweep(struct local *l);
+
 // local_admin.c
 int local_clone_tree(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, uint64_t dir,
                      const char *name, bool snapshot);

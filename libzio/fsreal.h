@@ -83,6 +83,10 @@ int __isoc99_vfwscanf(FILE *, const wchar_t *, va_list);
     X(acct)                                                                                                  \
     X(chroot)                                                                                                \
     X(bind)                                                                                                  \
+    X(getsockname)                                                                                           \
+    X(getpeername)                                                                                           \
+    X(accept)                                                                                                \
+    X(accept4)                                                                                               \
     X(connect)                                                                                               \
     X(realpath)                                                                                              \
     X(getcwd)                                                                                                \

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "libzio/real.h"
+#include "libzio/route_node.h"
 #include "libzio/route_priv.h"
 #include "libzio/sys.h"
 
@@ -18,7 +19,8 @@
 struct open_args {
     int flags;
     mode_t mode;
-    unsigned resolve; // FSC_RESOLVE_*
+    unsigned resolve;       // FSC_RESOLVE_*
+    struct route_node node; // a FIFO was met: the opening goes on outside of the volume
 };
 
 // The file that /proc/self/fd/N names, opened anew.
@@ -35,7 +37,7 @@ open_self(struct route_target *t, const struct open_args *a, struct fsc_file **f
 static long
 open_in(struct route_target *t, void *arg)
 {
-    const struct open_args *a = arg;
+    struct open_args *a = arg;
     struct fsc_file *file;
     char text[PATH_MAX];
     // What is made or cut must have its descriptor for sure.
@@ -52,6 +54,8 @@ open_in(struct route_target *t, void *arg)
     if (r < 0) {
         if (token >= 0)
             zsys1(SYS_close, token);
+        if (unlikely(r == -EOPNOTSUPP))
+            r = route_node_find(t, a->flags, &a->node);
         return r;
     }
     if (t->self)
@@ -83,14 +87,16 @@ open_flags(int flags)
 static int
 open_any(int dirfd, const char *path, int flags, mode_t mode)
 {
-    struct open_args a = {flags, mode, 0};
+    struct open_args a = {flags, mode, 0, {NULL, 0}};
+    int fd;
 
     if (unlikely(!zio_real_ready))
         zio_real_init();
     if (likely(!route_on))
         return real.openat64(dirfd, path, flags, mode);
     pthread_testcancel();
-    return (int)route_call(dirfd, path, open_flags(flags), open_in, open_out, &a);
+    fd = (int)route_call(dirfd, path, open_flags(flags), open_in, open_out, &a);
+    return unlikely(a.node.vol != NULL) ? route_node_open(&a.node, flags) : fd;
 }
 
 #define TAKE_MODE(flags)                                                                                     \
@@ -204,10 +210,12 @@ route_openat2(int dirfd, const char *path, const void *arg, size_t size)
             return route_result(-EXDEV);
         goto native;
     }
-    a = (struct open_args){(int)how.flags, (mode_t)how.mode,
+    a = (struct open_args){(int)how.flags,
+                           (mode_t)how.mode,
                            (how.resolve & RESOLVE_BENEATH ? FSC_RESOLVE_BENEATH : 0) |
                                (how.resolve & RESOLVE_IN_ROOT ? FSC_RESOLVE_IN_ROOT : 0) |
-                               (how.resolve & RESOLVE_NO_SYMLINKS ? FSC_RESOLVE_NO_SYMLINKS : 0)};
+                               (how.resolve & RESOLVE_NO_SYMLINKS ? FSC_RESOLVE_NO_SYMLINKS : 0),
+                           {NULL, 0}};
     if (!how_is_plain(&how)) {
         r = -EINVAL;
     } else if (how.resolve & 0x20) {
@@ -222,7 +230,7 @@ route_openat2(int dirfd, const char *path, const void *arg, size_t size)
             r = zsys4(SYS_openat2, t.dirfd, t.path, arg, size);
     }
     route_done(&t);
-    return route_result(r);
+    return a.node.vol ? route_node_open(&a.node, a.flags) : route_result(r);
 native:
     return route_made_fd((int)real_syscall(SYS_openat2, dirfd, path, arg, size));
 }

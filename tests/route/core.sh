@@ -24,5 +24,14 @@ for family in ${FAMILIES:-$("$CORE" --list)}; do
     same "$family/stderr" "$TMP/native.txt.stderr" "$TMP/routed.txt.stderr"
     # Nothing of it may lie in the kernel's tree.
     check "$family/routed-only" [ ! -e "$ROUTED" ]
+    case $family in fifo | sockets) check "$family/nothing-left" [ "$(ls -A "$VOLUME/nodes")" = "" ] ;; esac
 done
+
+# Nodes whose inodes are gone (a name was taken by a rename, or their maker was killed) go with the next check.
+fresh
+"${routed[@]}" bash -c "mkfifo $ROUTED/p $ROUTED/q && echo >$ROUTED/file && for i in p q; do : <>$ROUTED/\$i; done"
+check nodes-made [ "$(find "$VOLUME/nodes" -type p | wc -l)" = 2 ]
+check node-taken "${routed[@]}" mv "$ROUTED/file" "$ROUTED/q"
+check node-fsck "$ZIO_FS_TOOL" fsck --repair "local:$VOLUME"
+check nodes-left [ "$(find "$VOLUME/nodes" -type p | wc -l)" = 1 ]
 finish
