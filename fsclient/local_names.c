@@ -410,3 +410,15 @@ local_unlock_owner(struct fsc_file *file, uint64_t owner)
 {
     return meta_unlock_all(LOCAL(file->fs)->m, file->ino, owner);
 }
+
+int
+local_take_locks(struct fsc *fs, uint64_t session, uint64_t owner)
+{
+    return meta_lock_take(LOCAL(fs)->m, session, owner);
+}
+
+uint64_t
+local_session(struct fsc *fs)
+{
+    return meta_session_number(LOCAL(fs)->m);
+}

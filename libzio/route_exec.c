@@ -43,8 +43,12 @@ put_fd(int fd, struct route_file *f, void *arg)
     struct handover *h = arg;
     int lock;
 
-    if (h->end - h->text < PAIR || !stays_open(fd))
+    if (h->end - h->text < PAIR)
         return;
+    if (!stays_open(fd)) {
+        h->text += route_lock_tell_closed(h->text, PAIR, f);
+        return;
+    }
     // The next program may fork before it has opened the volume.
     lock = atomic_load(&f->rec->flags) & O_PATH ? -1 : route_file_lock_fd(f);
     lock = lock < 0 ? -1 : lock;
@@ -128,7 +132,7 @@ prepare(struct handover *h, char *const envp[], const char *exe)
     while (envp && envp[n])
         n++;
     route_each_fd(0, ROUTE_FDS - 1, count, &files);
-    room = (size_t)files * PAIR + 256 + strlen(route_env) + strlen(route_self()) +
+    room = (size_t)(files + route_nvols) * PAIR + 256 + strlen(route_env) + strlen(route_self()) +
            (preload ? strlen(preload) : 0) + (exe ? strlen(exe) : 0);
     h->size = (n + 5) * sizeof(char *) + room;
     h->env = real.mmap(NULL, h->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -152,6 +156,7 @@ prepare(struct handover *h, char *const envp[], const char *exe)
     h->text += snprintf(h->text, 64, "ZIO_FDS=1:%d:%u:%d", route_table_fd(), route_table_slot(), hide);
     if (cwd)
         h->text += snprintf(h->text, 32, ":c:%u", cwd->index);
+    h->text += route_lock_tell(h->text, (size_t)route_nvols * PAIR);
     route_file_put(cwd);
     if (route_table_fd() >= 0) {
         zsys3(SYS_fcntl, route_table_fd(), F_SETFD, 0);

@@ -21,7 +21,7 @@
 #include "libzio/route_priv.h"
 #include "libzio/sys.h"
 
-#define MAGIC 0x5a494f5461626c32u // "ZIOTabl2"
+#define MAGIC 0x5a494f5461626c33u // "ZIOTabl3"
 #define RECORDS ROUTE_RECORDS
 #define SLOTS 1024u
 #define STAMP_MAX (1ull << 43) // a file of ext4 may be that large
@@ -268,6 +268,7 @@ route_rec_new(uint32_t *index)
             atomic_store(&r->offset, 0);
             atomic_store(&r->flying, 0);
             atomic_store(&r->flocked, false);
+            atomic_store(&r->owner, 0);
             *index = i;
             return r;
         }

@@ -53,11 +53,14 @@ pid_t begin_child(void (*fn)(void *), void *arg);
     X(fault)                                                                                                 \
     X(pass)                                                                                                  \
     X(fifo)                                                                                                  \
-    X(sockets)
+    X(sockets)                                                                                               \
+    X(owners)
 #define X(name) void family_##name(void);
 FAMILIES(X)
 #undef X
 void fifo_child(int fd);
+void owners_child(int kept, int idle);
+void owners_exec(int inherited);
 int exec_child(int argc, char **argv); // what the program does after an exec of itself
 
 #endif
