@@ -34,6 +34,16 @@ open_self(struct route_target *t, const struct open_args *a, struct fsc_file **f
     return fsc.ino_open(t->vol->fs, t->at.cred, fsc.file_ino(t->at.dir), flags, file);
 }
 
+static unsigned
+open_flags(int flags)
+{
+    unsigned f = WANTS_MODE(flags) ? ROUTE_CREATE : 0;
+
+    if (flags & O_NOFOLLOW || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+        f |= ROUTE_NOFOLLOW;
+    return f;
+}
+
 static long
 open_in(struct route_target *t, void *arg)
 {
@@ -44,6 +54,9 @@ open_in(struct route_target *t, void *arg)
     int token = -1;
     long r;
 
+    if (a->flags & (O_ACCMODE | O_TRUNC) && !(a->flags & (O_PATH | O_EXCL)) &&
+        (r = route_text_busy(t, open_flags(a->flags) & ROUTE_NOFOLLOW)) < 0)
+        return r;
     if (a->flags & (O_CREAT | O_TRUNC)) {
         token = route_token(t->vol, a->flags);
         if (token < 0)
@@ -72,16 +85,6 @@ open_out(int dirfd, const char *path, void *arg)
     const struct open_args *a = arg;
 
     return route_made_fd(real.openat64(dirfd, path, a->flags, a->mode));
-}
-
-static unsigned
-open_flags(int flags)
-{
-    unsigned f = WANTS_MODE(flags) ? ROUTE_CREATE : 0;
-
-    if (flags & O_NOFOLLOW || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
-        f |= ROUTE_NOFOLLOW;
-    return f;
 }
 
 static int

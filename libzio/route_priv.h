@@ -86,6 +86,12 @@ uint32_t route_table_slot(void);
 int route_table_adopt(int fd, uint32_t slot); // after exec: the table that was passed on
 bool route_table_holds(uint32_t index);       // does this process's slot say that it has the record?
 void route_table_trim(const uint64_t *kept);  // lets go of all but those
+// This process is about to run a program of a volume (route_vol's id, inode), or a native one (0, 0); `old`
+// is what it runs now.
+void route_table_runs(uint64_t vol, uint64_t ino, uint64_t old[2]);
+bool route_table_any_program(void); // does a process run one, perhaps?
+bool route_table_running(uint64_t vol, uint64_t ino);
+bool route_table_written(uint64_t vol, uint64_t ino); // has one of the table's processes it open for writing?
 void route_table_fork_prepare(void);
 void route_table_fork_parent(void);
 void route_table_fork_child(void);
@@ -144,6 +150,8 @@ void route_fork_child(void);
 
 // ---- calls on routed descriptors, for the program (route_io.c) ----
 
+// route_xexec.c, within route_enter: may the file of t be written to? -ETXTBSY: it is a program that runs.
+int route_text_busy(struct route_target *t, bool nofollow);
 ssize_t route_read(int fd, void *buf, size_t n);
 ssize_t route_readv(int fd, const struct iovec *iov, int n);
 ssize_t route_pread(int fd, void *buf, size_t n, off_t off);

@@ -16,6 +16,7 @@ struct route_program {
     const char *path;  // natively
     char *const *argv; // the caller's, or with a script's interpreter before it
     const char *exe;   // the program's path in the volume, for the new image (ZIO_EXE); NULL: native
+    uint64_t vol, ino; // of that: route_vol's id, inode
     char *room;        // where all that lies; ours
     size_t room_size, room_used;
 };

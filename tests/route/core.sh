@@ -27,6 +27,13 @@ for family in ${FAMILIES:-$("$CORE" --list)}; do
     case $family in fifo | sockets) check "$family/nothing-left" [ "$(ls -A "$VOLUME/nodes")" = "" ] ;; esac
 done
 
+# Where few descriptors are allowed, zIO's own are the highest.
+fresh
+# shellcheck disable=SC2016 # the inner shell's variables
+check few-descriptors bash -c 'ulimit -Sn 40; exec "$@"' bash "${routed[@]}" bash -c '
+    cd "$1" && for i in 1 2 3 4; do echo "$i" >"f$i" || exit; done
+    exec 3<f1 4<f2 5<f3 12<f4 && read -r a <&3 && read -r b <&12 && [ "$a$b" = 14 ]' bash "$ROUTED"
+
 # Nodes whose inodes are gone (a name was taken by a rename, or their maker was killed) go with the next check.
 fresh
 "${routed[@]}" bash -c "mkfifo $ROUTED/p $ROUTED/q && echo >$ROUTED/file && for i in p q; do : <>$ROUTED/\$i; done"
