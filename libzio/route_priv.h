@@ -192,6 +192,7 @@ void route_pass_received(struct msghdr *m);
 #define ROUTE_HIDE_FS 1      // ZIO_FS was put into the environment by us: it is taken out again
 #define ROUTE_HIDE_PRELOAD 2 // LD_PRELOAD
 #define ROUTE_HIDE_SELF 4    // the first of LD_PRELOAD
+#define ROUTE_HIDE_LIBS 8    // what is behind the last empty one of LD_PRELOAD: libraries in volumes
 
 const char *route_self(void);                // the path of libzio.so
 bool route_env_complete(char *const envp[]); // would a program with it be routed as this one is?

@@ -153,6 +153,21 @@ trim(void)
     route_table_trim(kept);
 }
 
+// Libraries that are loaded by now; those that came as descriptors need them no longer.
+static void
+cut_libs(char *entry)
+{
+    char *p = entry, *at = NULL;
+
+    while ((p = strstr(p, "::")) != NULL)
+        at = p++;
+    if (!at)
+        return;
+    for (p = at; (p = strstr(p, ":/proc/self/fd/")) != NULL; p++)
+        zsys1(SYS_close, strtol(p + 15, NULL, 10));
+    *at = '\0';
+}
+
 // What an exec of ours has put into the environment, and was not in what the program gave.
 static bool
 is_hidden(char *entry, long hide)
@@ -167,6 +182,8 @@ is_hidden(char *entry, long hide)
         return hide & ROUTE_HIDE_FS;
     if (strncmp(entry, "LD_PRELOAD=", 11) != 0)
         return false;
+    if (hide & ROUTE_HIDE_LIBS)
+        cut_libs(entry);
     if (hide & ROUTE_HIDE_SELF) {
         char *rest = strchr(entry, ':');
 

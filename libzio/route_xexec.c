@@ -213,25 +213,36 @@ copy_bytes(struct fsc_file *file, int fd)
     return n < 0 ? (int)n : w < 0 ? -ENOMEM : 0;
 }
 
+int
+route_copy_memfd(struct fsc_file *file, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    int fd = memfd_create(slash && strlen(slash + 1) < 200 ? slash + 1 : "program", MFD_CLOEXEC), err;
+
+    if (fd < 0)
+        return -errno;
+    err = copy_bytes(file, fd);
+    if (err) {
+        real.close(fd);
+        return err;
+    }
+    return fd;
+}
+
 static int
 binary(struct route_program *p, struct fsc_file *file, uint64_t vol, const char *text)
 {
-    const char *slash = strrchr(text, '/');
     char *exe = room(p, strlen(text) + 1);
-    int err;
 
     if (!exe)
         return -ENAMETOOLONG;
     p->exe = strcpy(exe, text);
     p->vol = vol;
     p->ino = fsc.file_ino(file);
-    p->fd = memfd_create(slash && strlen(slash + 1) < 200 ? slash + 1 : "program", MFD_CLOEXEC);
+    p->fd = route_copy_memfd(file, text);
     if (p->fd < 0)
-        return -errno;
-    err = copy_bytes(file, p->fd);
-    if (!err && fcntl(p->fd, F_GETFD) < 0) // somebody closes what he does not know
-        err = -EBADF;
-    return err;
+        return p->fd;
+    return fcntl(p->fd, F_GETFD) < 0 ? -EBADF : 0; // somebody closes what he does not know
 }
 
 // ---- all of it ----

@@ -29,5 +29,7 @@ int route_program(int dirfd, const char *path, char *const argv[], int flags, st
 // *p is another program now; 0: no.
 int route_program_script(struct route_program *p);
 void route_program_done(struct route_program *p);
+// A copy of the file in memory: a descriptor, close-on-exec, or -errno. Within route_enter.
+int route_copy_memfd(struct fsc_file *file, const char *path);
 
 #endif
