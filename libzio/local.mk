@@ -22,7 +22,7 @@ zio_fs_paths = %D%/fsreal.c %D%/fsreal.h %D%/hooks_fs.h %D%/hooks_fs_dir.c %D%/h
   %D%/hooks_fs_misc_real.c %D%/hooks_fs_misc_refuse.c %D%/hooks_fs_misc_statfs.c %D%/hooks_fs_misc_syscall.c %D%/hooks_fs_path_attr.c \
   %D%/hooks_fs_path_names.c %D%/hooks_fs_path_stat.c %D%/hooks_fs_path_xattr.c %D%/hooks_fs_stdio.c %D%/hooks_fs_stdio.h \
   %D%/hooks_fs_stdio_reopen.c %D%/hooks_fs_stdio_std.c %D%/hooks_fs_stdio_wide.c %D%/hooks_fs_temp.c %D%/hooks_fs_tree.c \
-  %D%/hooks_fs_misc_tty.c %D%/hooks_fs_tree_fts.c %D%/route_names.c %D%/route_names.h
+  %D%/hooks_fs_misc_tty.c %D%/hooks_fs_misc_word.c %D%/hooks_fs_tree_fts.c %D%/route_names.c %D%/route_names.h
 # Routed files: prefixes, records, descriptors, processes.
 zio_fs_core = %D%/hooks_fs_fd.c %D%/hooks_fs_fdctl.c %D%/hooks_fs_exec.c %D%/hooks_fs_fdlock.c %D%/hooks_fs_open.c %D%/hooks_fs_spawn.c \
   %D%/route.c %D%/route_cred.c %D%/route_cwd.c %D%/route_exec.c %D%/route_fd.c %D%/route_io.c %D%/route_lock_exec.c %D%/route_pass.c %D%/route_path.c %D%/route_proc.c \

@@ -44,7 +44,7 @@ const struct route_names route_names[] = {
      "statvfs64 statx swapon symlink symlinkat sync sync_file_range syncfs syscall system tee "
      "telldir tempnam truncate truncate64 umask umount umount2 ungetwc unlink unlinkat unshare utime "
      "utimensat utimes valloc vdprintf vfork vfwprintf vfwscanf vmsplice vwprintf vwscanf wprintf "
-     "write writev wscanf"},
+     "wordexp write writev wscanf"},
     {ROUTE_COVERED,
      "a stream over a routed descriptor is one of ours, whose bytes go through read, write, lseek "
      "and close (hooks_fs_stdio.h)",
@@ -79,8 +79,8 @@ const struct route_names route_names[] = {
      "(hooks_fs_misc_aio.c)",
      "aio_error aio_error64 aio_return aio_return64 aio_suspend aio_suspend64"},
     {ROUTE_COVERED,
-     "they take a list that glob, scandir or fts made",
-     "alphasort alphasort64 glob_pattern_p globfree globfree64 versionsort versionsort64"},
+     "they take a list that glob, wordexp, scandir or fts made",
+     "alphasort alphasort64 glob_pattern_p globfree globfree64 versionsort versionsort64 wordfree"},
     {ROUTE_NATIVE,
      "the token is a regular file: always ready for poll and select, refused by epoll (EPERM), as "
      "any file on a disk",
@@ -138,10 +138,6 @@ const struct route_names route_names[] = {
      "getutxid getutxline iconv_open lckpwdf login logout logwtmp openlog pututline pututxline "
      "setfsent sethostid setttyent setusershell setutent setutxent syslog ttyslot ulckpwdf updwtmp "
      "updwtmpx utmpname utmpxname vsyslog"},
-    {ROUTE_NATIVE,
-     "its wildcards are matched from inside: none matches in a volume, and the pattern stays (as for "
-     "a directory that is empty)",
-     "wordexp wordfree"},
     {ROUTE_NATIVE,
      "the kernel's tree of mounts, for root: a routed path is not in it (ENOENT)",
      "fsconfig fsmount fsopen fspick mount_setattr move_mount nfsservctl open_tree pivot_root "
