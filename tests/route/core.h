@@ -48,6 +48,7 @@ pid_t begin_child(void (*fn)(void *), void *arg);
     X(spawn)                                                                                                 \
     X(signals)                                                                                               \
     X(signals_in_malloc)                                                                                     \
+    X(forks_signalled)                                                                                       \
     X(threads)                                                                                               \
     X(cancel)                                                                                                \
     X(fault)                                                                                                 \
