@@ -260,11 +260,10 @@ static long
 look_out(int dirfd, const char *path, void *arg)
 {
     struct look *k = arg;
-    struct stat st;
 
     if (strcmp(path, k->path) != 0 && strlen(path) < sizeof k->native)
         strcpy(k->native, path);
-    return FS_REAL(fstatat)(dirfd, path, &st, 0);
+    return FS_REAL(faccessat)(dirfd, path, F_OK, 0);
 }
 
 int
