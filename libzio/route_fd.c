@@ -107,6 +107,7 @@ route_file_new(struct route_vol *v, struct fsc_file *file, const char *path, int
     f->long_path = NULL;
     atomic_store(&f->error, 0);
     atomic_store(&f->lock_fd, -1);
+    atomic_store(&f->posix_locked, false);
     atomic_store(&f->file, file);
     atomic_store_explicit(&f->refs, 1, memory_order_release);
     return f;
@@ -129,6 +130,7 @@ route_file_adopt(uint32_t index)
     f->long_path = NULL;
     atomic_store(&f->error, 0);
     atomic_store(&f->lock_fd, -1);
+    atomic_store(&f->posix_locked, false);
     atomic_store(&f->file, NULL);
     atomic_store_explicit(&f->refs, 1, memory_order_release);
     return f;

@@ -13,7 +13,7 @@ const struct route_names route_names[] = {
      "__openat_2 __pread64 __pread64_chk __pread_chk __pwrite64 __read __read_chk __readlink_chk "
      "__readlinkat_chk __realpath_chk __recv __recv_chk __recvfrom_chk __send __sendmmsg __setmntent "
      "__sigaction __statfs __vdprintf_chk __vfork __vfwprintf_chk __vwprintf_chk __wprintf_chk "
-     "__write __xmknod __xmknodat __xstat __xstat64 _exit access acct aio_cancel aio_cancel64 "
+     "__write __xmknod __xmknodat __xstat __xstat64 _exit accept accept4 access acct aio_cancel aio_cancel64 "
      "aio_fsync aio_fsync64 aio_read aio_read64 aio_write aio_write64 aligned_alloc bcopy bind brk "
      "calloc canonicalize_file_name chdir chmod chown chroot clone close close_range closedir "
      "closefrom connect copy_file_range creat creat64 daemon dirfd dlopen dprintf dup dup2 dup3 "
@@ -25,7 +25,7 @@ const struct route_names route_names[] = {
      "fstatfs64 fstatvfs fstatvfs64 fsync ftok ftruncate ftruncate64 fts64_children fts64_close "
      "fts64_open fts64_read fts64_set fts_children fts_close fts_open fts_read fts_set ftw ftw64 "
      "futimens futimes futimesat fwide fwprintf fwscanf get_current_dir_name getcwd getdents64 "
-     "getdirentries getdirentries64 getwc getwc_unlocked getwchar getwchar_unlocked getwd getxattr "
+     "getdirentries getdirentries64 getpeername getsockname getwc getwc_unlocked getwchar getwchar_unlocked getwd getxattr "
      "glob glob64 inotify_add_watch ioctl lchmod lchown lgetxattr link linkat lio_listio "
      "lio_listio64 listxattr llistxattr llseek lockf lockf64 login_tty lremovexattr lseek lseek64 "
      "lsetxattr lstat lstat64 lutimes madvise malloc malloc_usable_size memalign memcpy memmove "
@@ -44,7 +44,7 @@ const struct route_names route_names[] = {
      "statvfs64 statx swapon symlink symlinkat sync sync_file_range syncfs syscall system tee "
      "telldir tempnam truncate truncate64 umask umount umount2 ungetwc unlink unlinkat unshare utime "
      "utimensat utimes valloc vdprintf vfork vfwprintf vfwscanf vmsplice vwprintf vwscanf wprintf "
-     "write writev wscanf"},
+     "wordexp write writev wscanf"},
     {ROUTE_COVERED,
      "a stream over a routed descriptor is one of ours, whose bytes go through read, write, lseek "
      "and close (hooks_fs_stdio.h)",
@@ -79,8 +79,8 @@ const struct route_names route_names[] = {
      "(hooks_fs_misc_aio.c)",
      "aio_error aio_error64 aio_return aio_return64 aio_suspend aio_suspend64"},
     {ROUTE_COVERED,
-     "they take a list that glob, scandir or fts made",
-     "alphasort alphasort64 glob_pattern_p globfree globfree64 versionsort versionsort64"},
+     "they take a list that glob, wordexp, scandir or fts made",
+     "alphasort alphasort64 glob_pattern_p globfree globfree64 versionsort versionsort64 wordfree"},
     {ROUTE_NATIVE,
      "the token is a regular file: always ready for poll and select, refused by epoll (EPERM), as "
      "any file on a disk",
@@ -93,7 +93,7 @@ const struct route_names route_names[] = {
      "tcsetattr tcsetpgrp ttyname ttyname_r unlockpt"},
     {ROUTE_NATIVE,
      "sockets only: the token is none (ENOTSOCK), as any file on a disk",
-     "__socket accept accept4 bindresvport getpeername getsockname getsockopt iruserok iruserok_af "
+     "__socket bindresvport getsockopt iruserok iruserok_af "
      "isfdtype listen rcmd rcmd_af rexec rexec_af rresvport rresvport_af ruserok ruserok_af shutdown "
      "sockatmark socket socketpair"},
     {ROUTE_NATIVE,
@@ -138,10 +138,6 @@ const struct route_names route_names[] = {
      "getutxid getutxline iconv_open lckpwdf login logout logwtmp openlog pututline pututxline "
      "setfsent sethostid setttyent setusershell setutent setutxent syslog ttyslot ulckpwdf updwtmp "
      "updwtmpx utmpname utmpxname vsyslog"},
-    {ROUTE_NATIVE,
-     "its wildcards are matched from inside: none matches in a volume, and the pattern stays (as for "
-     "a directory that is empty)",
-     "wordexp wordfree"},
     {ROUTE_NATIVE,
      "the kernel's tree of mounts, for root: a routed path is not in it (ENOENT)",
      "fsconfig fsmount fsopen fspick mount_setattr move_mount nfsservctl open_tree pivot_root "

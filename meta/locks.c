@@ -25,6 +25,13 @@ struct other {
     pid_t pid;
 };
 
+// Whose locks they are, in SQL's words.
+static uint64_t
+session_of(const struct meta *m, uint64_t owner)
+{
+    return owner & META_OWNER_SHARED ? owner : m->session;
+}
+
 static void
 wake(struct meta *m, uint64_t ino)
 {
@@ -81,7 +88,7 @@ scan(struct op *op, uint64_t ino, int kind, uint64_t owner, const struct range *
                                     (short)db_int(m->db, SQL_LOCK_LIST, 4)},
                           .pid = (pid_t)db_int(m->db, SQL_LOCK_LIST, 5)};
 
-        if (o.session == m->session && o.owner == owner) {
+        if (o.session == session_of(m, owner) && o.owner == owner) {
             cut_own(cut, want, &o.range);
         } else if (!found && want->start <= o.range.stop && o.range.start <= want->stop &&
                    (want->type == F_WRLCK || o.range.type == F_WRLCK) && session_alive(op, o.session)) {
@@ -102,11 +109,12 @@ apply(struct op *op, uint64_t ino, int kind, uint64_t owner, const struct cut *c
     int r = 0;
 
     if (cut->first <= cut->last)
-        r = db_run(m->db, SQL_LOCK_CUT, "iiiiii", ino, (int64_t)kind, m->session, owner, cut->first,
+        r = db_run(m->db, SQL_LOCK_CUT, "iiiiii", ino, (int64_t)kind, session_of(m, owner), owner,
+                   cut->first,
                    cut->last);
     for (int i = 0; r >= 0 && i < 3; i++)
         if (piece[i]->start <= piece[i]->stop && piece[i]->type != F_UNLCK)
-            r = db_run(m->db, SQL_LOCK_PUT, "iiiiiiii", ino, (int64_t)kind, m->session, owner,
+            r = db_run(m->db, SQL_LOCK_PUT, "iiiiiiii", ino, (int64_t)kind, session_of(m, owner), owner,
                        piece[i]->start, piece[i]->stop, (int64_t)piece[i]->type, (int64_t)pid);
     return r;
 }
@@ -121,7 +129,7 @@ closes_circle(struct op *op, uint64_t owner, const struct other *who)
     for (int i = 0; i < WAIT_DEPTH; i++) {
         int r;
 
-        if (session == m->session && o == owner)
+        if (session == session_of(m, owner) && o == owner)
             return 1;
         if ((r = db_query(m->db, SQL_WAIT_GET, "ii", session, o)) < 0 ||
             (r = db_step(m->db, SQL_WAIT_GET)) <= 0)
@@ -143,7 +151,7 @@ conflict(struct op *op, uint64_t owner, const struct other *who, bool wait)
         return op_abort(op, -EAGAIN);
     if ((r = closes_circle(op, owner, who)) != 0)
         return op_abort(op, r < 0 ? r : -EDEADLK);
-    if ((r = db_run(m->db, SQL_WAIT_PUT, "iiii", m->session, owner, who->session, who->owner)) < 0)
+    if ((r = db_run(m->db, SQL_WAIT_PUT, "iiii", session_of(m, owner), owner, who->session, who->owner)) < 0)
         return op_abort(op, r);
     r = op_commit(op);
     return r < 0 ? r : -EAGAIN;
@@ -168,7 +176,7 @@ set(struct meta *m, uint64_t ino, int kind, uint64_t owner, const struct range *
         return op_abort(op, 0);
     r = apply(op, ino, kind, owner, &cut, pid);
     if (r == 0)
-        r = db_run(m->db, SQL_WAIT_DEL, "ii", m->session, owner);
+        r = db_run(m->db, SQL_WAIT_DEL, "ii", session_of(m, owner), owner);
     op_touch(op, ino);
     r = op_end(op, r);
     if (r == 0)
@@ -241,9 +249,9 @@ meta_unlock_all(struct meta *m, uint64_t ino, uint64_t owner)
     if (r < 0)
         return r;
     for (int kind = KIND_RANGE; r == 0 && kind <= KIND_FLOCK; kind++)
-        r = db_run(m->db, SQL_LOCK_CLEAR, "iiii", ino, (int64_t)kind, m->session, owner);
+        r = db_run(m->db, SQL_LOCK_CLEAR, "iiii", ino, (int64_t)kind, session_of(m, owner), owner);
     if (r == 0)
-        r = db_run(m->db, SQL_WAIT_DEL, "ii", m->session, owner);
+        r = db_run(m->db, SQL_WAIT_DEL, "ii", session_of(m, owner), owner);
     op_touch(op, ino);
     r = op_end(op, r);
     if (r == 0)
@@ -278,5 +286,34 @@ meta_lock_cancel(struct meta *m, uint64_t ino, uint64_t owner)
     (void)ino;
     if (r < 0)
         return r;
-    return op_end(op, db_run(m->db, SQL_WAIT_DEL, "ii", m->session, owner));
+    return op_end(op, db_run(m->db, SQL_WAIT_DEL, "ii", session_of(m, owner), owner));
+}
+
+uint64_t
+meta_session_number(const struct meta *m)
+{
+    return m->session;
+}
+
+int
+meta_lock_take(struct meta *m, uint64_t session, uint64_t owner)
+{
+    uint32_t slot = (uint32_t)(session & 0xffff);
+    struct shared_session *old, *own;
+    struct op *op;
+    int r = op_begin(m, OP_DIRECT | OP_INTERNAL, &op);
+
+    if (r < 0)
+        return r;
+    if (session == m->session || slot >= SHARED_SESSIONS || !session_alive(op, session))
+        return op_abort(op, session == m->session ? 0 : -ESRCH);
+    old = &m->s->session[slot];
+    own = &m->s->session[m->slot];
+    if (atomic_load(&old->pid) != atomic_load(&own->pid) || old->started != own->started ||
+        old->pidns != own->pidns)
+        return op_abort(op, -ESRCH);
+    r = db_run(m->db, SQL_LOCK_TAKE, "iii", session, m->session, owner);
+    if (r == 0)
+        r = db_run(m->db, SQL_WAIT_DEAD, "i", session);
+    return op_end(op, r);
 }

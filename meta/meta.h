@@ -71,6 +71,8 @@ struct meta_options {
     void (*step)(void *arg,
                  const char *name); // for tests: called at the named places where a process may die
     uint32_t busy_ms;               // how long to wait for the write lock before -ETIMEDOUT; 0: without end
+    // Is an owner with META_OWNER_SHARED still there? Called with the volume's lock held. NULL: none ever is.
+    bool (*owner_alive)(void *arg, uint64_t owner);
 };
 
 enum {
@@ -436,6 +438,10 @@ struct meta_lock {
     pid_t pid;  // meta_getlk: who holds it; meta_setlk: told to those who ask
 };
 
+// An owner with this bit is one of the volume, whatever session speaks for it: its locks are there as long as
+// meta_options.owner_alive says so. All others are the session's, and below that bit.
+#define META_OWNER_SHARED (1ULL << 62)
+
 // fcntl locks of `owner` (a number of the caller's choice, by session: a process, an open file description,
 // FUSE's owner). F_UNLCK unlocks, ranges merge and split as POSIX says. -EAGAIN: another holds it; with
 // `wait`, -EDEADLK if waiting would close a circle among waiters. To wait: do { n = meta_lock_seq(ino); r =
@@ -452,6 +458,10 @@ uint32_t meta_lock_seq(struct meta *m, uint64_t ino);
 // waiting is over with meta_lock_cancel.
 int meta_lock_wait(struct meta *m, uint64_t ino, uint32_t seq, int ms);
 int meta_lock_cancel(struct meta *m, uint64_t ino, uint64_t owner);
+// exec: what `owner` has locked under `session`, one of this same process that nobody uses any more, is this
+// session's. -ESRCH: there is no such.
+int meta_lock_take(struct meta *m, uint64_t session, uint64_t owner);
+uint64_t meta_session_number(const struct meta *m);
 
 // ---- change, as seen by caches ----
 

@@ -362,6 +362,8 @@ session_alive(struct op *op, uint64_t number)
     struct shared *s = op->m->s;
     uint32_t slot = (uint32_t)(number & 0xffff);
 
+    if (number & META_OWNER_SHARED)
+        return op->m->opt.owner_alive && op->m->opt.owner_alive(op->m->opt.arg, number);
     if (slot >= SHARED_SESSIONS || !atomic_load(&s->session[slot].pid) ||
         shared_session_number(s, slot) != number)
         return false;

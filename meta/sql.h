@@ -78,6 +78,7 @@
     S(LOCK_CUT, "DELETE FROM lock WHERE ino = ?1 AND kind = ?2 AND session = ?3 AND owner = ?4 AND start BETWEEN ?5 AND ?6", NULL) \
     S(LOCK_SESSION, "SELECT DISTINCT ino FROM lock WHERE session = ?1", NULL) \
     S(LOCK_DEAD, "DELETE FROM lock WHERE session = ?1", NULL) \
+    S(LOCK_TAKE, "UPDATE lock SET session = ?2 WHERE session = ?1 AND owner = ?3", NULL) \
     S(LOCK_SESSIONS, "SELECT DISTINCT session FROM lock UNION SELECT DISTINCT session FROM lockwait UNION SELECT DISTINCT session FROM garbage WHERE session > 0", NULL) \
     S(WAIT_PUT, "INSERT INTO lockwait(session, owner, on_session, on_owner) VALUES(?1, ?2, ?3, ?4) " \
         "ON CONFLICT(session, owner) DO UPDATE SET on_session = excluded.on_session, on_owner = excluded.on_owner", NULL) \

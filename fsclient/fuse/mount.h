@@ -155,6 +155,13 @@ struct fsc_cred cred_of(fuse_req_t req);
 
 #define FILE_OF(fi) ((struct fsc_file *)(uintptr_t)(fi)->fh)
 
+// The kernel's owner of a lock, a scrambled pointer, is never one of the volume's.
+static inline uint64_t
+owner_of(const struct fuse_file_info *fi)
+{
+    return fi->lock_owner & ~FSC_OWNER_SHARED;
+}
+
 // op_names.c
 void do_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void do_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n);

@@ -131,7 +131,7 @@ do_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     int err = 0;
 
     known_closed(t, ino);
-    while (!err && known_take_owner(t, ino, fi->lock_owner, 0, &owner))
+    while (!err && known_take_owner(t, ino, owner_of(fi), 0, &owner))
         err = fsc_unlock_owner(FILE_OF(fi), owner);
     reply_err(req, err);
 }

@@ -162,7 +162,7 @@ do_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock
 
     (void)ino;
     range_in(fl, &range);
-    err = fsc_getlk(FILE_OF(fi), fi->lock_owner, &range);
+    err = fsc_getlk(FILE_OF(fi), owner_of(fi), &range);
     if (err) {
         reply_err(req, err);
         return;
@@ -178,8 +178,8 @@ do_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock
 void
 do_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *fl, int sleep)
 {
-    struct waiter w = {.file = FILE_OF(fi), .owner = fi->lock_owner};
-    int err = known_add_owner(mount_of(req)->known, ino, fi->lock_owner, fi->fh);
+    struct waiter w = {.file = FILE_OF(fi), .owner = owner_of(fi)};
+    int err = known_add_owner(mount_of(req)->known, ino, owner_of(fi), fi->fh);
 
     range_in(fl, &w.lock);
     if (err)
