@@ -27,6 +27,15 @@ volume_flags(const struct mount *m, int flags)
     return out;
 }
 
+// Who only writes gets past the page cache: the kernel then neither copies the bytes into pages nor asks for
+// an extended attribute (security.capability) before the first write, and drops the pages that it has of
+// them. They can't be mapped through this descriptor, so nothing is lost but that a reader finds them cached.
+static bool
+past_pages(const struct mount *m, int flags)
+{
+    return (flags & O_ACCMODE) == O_WRONLY && !m->opt.writeback;
+}
+
 // Has another changed it? Then its pages go at this open, and its attributes at once. One that has lost its
 // last name to another is hardly the one that was meant: with -ESTALE the kernel looks the name up again, and
 // who comes back with the same inode meant it (/proc/self/fd).
@@ -61,6 +70,7 @@ do_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         return;
     }
     fi->fh = (uintptr_t)file;
+    fi->direct_io = past_pages(m, fi->flags);
     if (fuse_reply_open(req, fi) != 0)
         fsc_close(file);
 }
@@ -89,6 +99,7 @@ do_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, stru
     fill_entry(m, &attr, &e);
     fi->fh = (uintptr_t)file;
     fi->keep_cache = !fsc_watch_news(m->fs, attr.ino);
+    fi->direct_io = past_pages(m, fi->flags);
     if (fuse_reply_create(req, &e, fi) != 0)
         close_tmpfile(m, attr.ino, fi->fh);
 }

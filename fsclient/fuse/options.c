@@ -11,6 +11,7 @@
 
 #define TIMEOUT_MAX 1e6
 #define THREADS_MAX 1000
+#define POLL_MAX 10000
 
 struct word {
     const char *name;
@@ -92,6 +93,11 @@ add_value(struct options *opt, const char *name, const char *value)
     if (strcmp(name, "max_threads") == 0) {
         err = number(name, value, 1, THREADS_MAX, &v);
         opt->max_threads = err ? opt->max_threads : (unsigned)v;
+        return err;
+    }
+    if (strcmp(name, "poll") == 0) {
+        err = number(name, value, 0, POLL_MAX, &v);
+        opt->poll_us = err ? opt->poll_us : (unsigned)v;
         return err;
     }
     if (strcmp(name, "comment") == 0 || strncmp(name, "x-", 2) == 0)

@@ -10,10 +10,11 @@
 //
 // A libfuse that knows them does no harm: the flag is set twice, the opcode never gets to it.
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/fuse.h>
-#include <pthread.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
@@ -47,7 +48,7 @@ struct statx_out {
 };
 _Static_assert(sizeof(struct statx_out) == 32 + 256, "as the kernel has it");
 
-_Thread_local struct wire_extra wire_extra;
+_Thread_local struct wire_extra wire_extra = {.fd = -1};
 
 // Set by the first request, before any other is answered.
 static uint64_t init_unique;
@@ -110,6 +111,13 @@ note_kill(const struct fuse_in_header *h, const char *buf, size_t n)
     }
 }
 
+// Where the answer to this thread's request goes.
+static int
+answer_fd(int fd)
+{
+    return wire_extra.fd >= 0 ? wire_extra.fd : fd;
+}
+
 static void
 answer(int fd, uint64_t unique, int err, void *body, size_t size, bool *sent)
 {
@@ -117,7 +125,7 @@ answer(int fd, uint64_t unique, int err, void *body, size_t size, bool *sent)
     struct iovec iov[2] = {{&h, sizeof h}, {body, err ? 0 : size}};
 
     h.len = (uint32_t)(iov[0].iov_len + iov[1].iov_len);
-    *sent = writev(fd, iov, 2) == (ssize_t)h.len && !err;
+    *sent = writev(answer_fd(fd), iov, 2) == (ssize_t)h.len && !err;
 }
 
 // Seconds as the protocol has them.
@@ -224,10 +232,9 @@ static ssize_t
 io_read(int fd, void *buf, size_t len, void *userdata)
 {
     struct fuse_in_header h;
-    int old;
 
     for (;;) {
-        ssize_t n = read(fd, buf, len);
+        ssize_t n = loop_read(fd, buf, len);
 
         if (n < (ssize_t)sizeof h)
             return n;
@@ -238,13 +245,10 @@ io_read(int fd, void *buf, size_t len, void *userdata)
             note_init(userdata, &h, buf, (size_t)n);
         if (h.opcode != FUSE_TMPFILE && h.opcode != OPCODE_STATX)
             return n;
-        // At the end libfuse cancels its threads, but they shall be waiting then, not working.
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
         if (h.opcode == FUSE_TMPFILE)
             do_tmpfile(userdata, fd, &h, buf, (size_t)n);
         else
             do_statx(userdata, fd, &h);
-        pthread_setcancelstate(old, NULL);
     }
 }
 
@@ -265,7 +269,20 @@ io_writev(int fd, struct iovec *iov, int count, void *userdata)
                 out->flags |= FUSE_HANDLE_KILLPRIV_V2;
         }
     }
-    return writev(fd, iov, count);
+    return writev(answer_fd(fd), iov, count);
+}
+
+int
+wire_clone(const struct mount *m)
+{
+    uint32_t from = (uint32_t)fuse_session_fd(m->se);
+    int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+    if (fd >= 0 && ioctl(fd, FUSE_DEV_IOC_CLONE, &from) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
 }
 
 int
