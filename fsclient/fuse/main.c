@@ -72,7 +72,8 @@ static const char help[] =
     "  clone_fd                     a channel to the kernel for each thread; slower where there are few "
     "processors\n"
     "  writeback                    the kernel gathers writes; only where no other process writes to the "
-    "volume\n\n"
+    "volume;\n"
+    "                               zio-mount(8) tells what it gives up\n\n"
     "Permissions are always checked, by the kernel, ACLs among them.\n"
     "Exit codes: 0 done; 1 it failed; 2 wrong options or arguments. zio-mount(8) has everything.\n";
 

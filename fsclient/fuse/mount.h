@@ -14,10 +14,12 @@
 // the kernel knows to forget by itself. What others change, watch.c tells it, a few milliseconds later at
 // most; and opening a file asks at once, so that close-to-open holds without a gap: pages are kept over an
 // open only where nobody else has changed the file. So timeouts can be long, and nothing is asked twice while
-// one is alone. Not used, each for a reason: passthrough (FUSE_PASSTHROUGH; the kernel would read and write
-// the chunk's file by itself, past checksums and times), splice (a checksum must see the bytes), the
-// writeback cache unless asked for (the kernel then believes no other's size of a file), io_uring (libfuse
-// has it from 3.17 on).
+// one is alone. Who opens a file only to write goes past the pages. Not used, each for a reason: passthrough
+// (FUSE_PASSTHROUGH; the kernel would read and write the chunk's file by itself, past checksums and times),
+// splice (a checksum must see the bytes), the writeback cache unless asked for (the kernel then believes no
+// other's size of a file), io_uring (the kernel has it switched off, fuse.enable_uring, and libfuse knows it
+// from 3.17 on), FOPEN_NOFLUSH (a close has to give up the process's locks, also those that are taken after
+// the open).
 #ifndef ZIO_FUSE_MOUNT_H
 #define ZIO_FUSE_MOUNT_H
 
@@ -73,6 +75,8 @@ void say_to_log(void);
 
 // Takes an option string "a,b=c" apart. 0, or -EINVAL, said already.
 int options_add(struct options *opt, const char *list);
+// May this feature of the kernel be used? Not where ZIO_FEATURES=-NAME,... takes it away.
+bool option_has(const char *feature);
 
 // ---- attach.c ----
 

@@ -143,3 +143,19 @@ options_add(struct options *opt, const char *list)
     free(copy);
     return err;
 }
+
+bool
+option_has(const char *feature)
+{
+    const char *list = getenv("ZIO_FEATURES");
+
+    while (list && *list) {
+        size_t n = strcspn(list, ",");
+
+        if (*list == '-' && n == strlen(feature) + 1 && strncmp(list + 1, feature, n - 1) == 0)
+            return false;
+        list += n;
+        list += *list == ',';
+    }
+    return true;
+}

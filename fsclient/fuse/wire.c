@@ -53,7 +53,7 @@ _Thread_local struct wire_extra wire_extra = {.fd = -1};
 // Set by the first request, before any other is answered.
 static uint64_t init_unique;
 static uint32_t init_minor;
-static bool init_killpriv, init_answered;
+static bool init_killpriv, init_epoch, init_answered;
 
 bool
 wire_kills_suid(void)
@@ -83,8 +83,9 @@ note_init(struct mount *m, const struct fuse_in_header *h, const char *buf, size
     memcpy(&in, buf + sizeof *h, n - sizeof *h < sizeof in ? n - sizeof *h : sizeof in);
     init_unique = h->unique;
     init_minor = in.minor;
-    init_killpriv = in.flags & FUSE_HANDLE_KILLPRIV_V2;
-    m->entry_timeout = init_minor >= INC_EPOCH_MINOR ? m->opt.timeout : 0;
+    init_killpriv = in.flags & FUSE_HANDLE_KILLPRIV_V2 && option_has("fusekillpriv");
+    init_epoch = init_minor >= INC_EPOCH_MINOR && option_has("fuseepoch");
+    m->entry_timeout = init_epoch ? m->opt.timeout : 0;
 }
 
 static uint32_t
@@ -276,7 +277,7 @@ int
 wire_clone(const struct mount *m)
 {
     uint32_t from = (uint32_t)fuse_session_fd(m->se);
-    int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+    int fd = option_has("fuseclone") ? open("/dev/fuse", O_RDWR | O_CLOEXEC) : -1;
 
     if (fd >= 0 && ioctl(fd, FUSE_DEV_IOC_CLONE, &from) != 0) {
         close(fd);
@@ -307,7 +308,7 @@ notify(const struct mount *m, int code, void *body, size_t size)
 int
 wire_inc_epoch(const struct mount *m)
 {
-    return init_minor >= INC_EPOCH_MINOR ? notify(m, NOTIFY_INC_EPOCH, NULL, 0) : 0;
+    return init_epoch ? notify(m, NOTIFY_INC_EPOCH, NULL, 0) : 0;
 }
 
 // -ENOENT: the kernel does not know it (any more, or not yet).
