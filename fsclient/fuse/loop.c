@@ -299,7 +299,7 @@ take(struct loop *l, struct worker *w)
     n = fuse_session_receive_buf(l->m->se, &w->buf);
     w->in_kernel = false;
     if (n > 0 && w->leads) {
-        bool more = is_slow(wire_extra.opcode) || l->pressure >= PRESSURE;
+        bool more = wire_extra.bulk || is_slow(wire_extra.opcode) || l->pressure >= PRESSURE;
 
         l->taken++;
         w->leads = false;

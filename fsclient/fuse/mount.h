@@ -112,6 +112,7 @@ ssize_t loop_read(int fd, void *buf, size_t len);
 struct wire_extra {
     int fd; // where the request came from; -1: the session's. For its answer
     uint32_t opcode;
+    bool bulk;     // a read of so many bytes that the next request should not wait for it
     uint32_t kill; // not 0: set-user-ID and set-group-ID are to go (FUSE_HANDLE_KILLPRIV_V2)
 };
 extern _Thread_local struct wire_extra wire_extra;

@@ -24,6 +24,7 @@
 
 #define NOTIFY_INC_EPOCH 8 // of protocol 7.44
 #define INC_EPOCH_MINOR 44
+#define BULK (64u << 10) // bytes
 
 // Of protocol 7.39.
 #define OPCODE_STATX 52
@@ -110,6 +111,15 @@ note_kill(const struct fuse_in_header *h, const char *buf, size_t n)
     default:
         return 0;
     }
+}
+
+// Many bytes are to be read: mostly the kernel reads ahead, and asks for the next ones meanwhile.
+static bool
+is_bulk(const struct fuse_in_header *h, const char *buf, size_t n)
+{
+    struct fuse_read_in in;
+
+    return h->opcode == FUSE_READ && argument(buf, n, &in, sizeof in) && in.size >= BULK;
 }
 
 // Where the answer to this thread's request goes.
@@ -241,6 +251,7 @@ io_read(int fd, void *buf, size_t len, void *userdata)
             return n;
         memcpy(&h, buf, sizeof h);
         wire_extra.opcode = h.opcode;
+        wire_extra.bulk = is_bulk(&h, buf, (size_t)n);
         wire_extra.kill = init_killpriv ? note_kill(&h, buf, (size_t)n) : 0;
         if (h.opcode == FUSE_INIT && !init_unique)
             note_init(userdata, &h, buf, (size_t)n);
