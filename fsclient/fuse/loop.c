@@ -133,11 +133,9 @@ static void
 rest(struct loop *l, struct worker *w)
 {
     pthread_mutex_lock(&l->lock);
-    w->sent = false;
     // The leader may have gone to serve, with nobody to send, since we asked.
-    if (!l->end && !atomic_exchange(&l->led, true)) {
-        w->sent = true;
-    } else {
+    w->sent = l->end || !atomic_exchange(&l->led, true);
+    if (!w->sent) {
         w->below = l->resting;
         l->resting = w;
     }
@@ -284,6 +282,7 @@ end_all(struct loop *l, int err)
     l->end = true;
     for (struct worker *w = l->resting; w; w = w->below)
         pthread_cond_signal(&w->go);
+    l->resting = NULL; // they go, and so does their memory
     pthread_cond_signal(&l->work);
     pthread_cond_signal(&l->ended);
     pthread_mutex_unlock(&l->lock);
@@ -352,10 +351,6 @@ end_worker(struct worker *w)
         nanosleep(&a_while, NULL);
     }
     pthread_join(w->thread, NULL);
-    if (w->fd >= 0)
-        close(w->fd);
-    pthread_cond_destroy(&w->go);
-    free(w);
 }
 
 static void
@@ -374,7 +369,6 @@ int
 loop_run(struct mount *m)
 {
     struct loop *l = &loop;
-    struct worker *next;
     int err;
 
     l->m = m;
@@ -391,14 +385,28 @@ loop_run(struct mount *m)
         pthread_cond_wait(&l->ended, &l->lock);
     pthread_mutex_unlock(&l->lock);
     pthread_join(l->relief, NULL);
-    for (struct worker *w = l->all; w; w = next) {
-        next = w->next;
+    for (struct worker *w = l->all; w; w = w->next)
         end_worker(w);
+    fuse_session_reset(m->se);
+    return err ? err : l->err;
+}
+
+void
+loop_free(void)
+{
+    struct loop *l = &loop;
+    struct worker *w;
+
+    while ((w = l->all)) {
+        l->all = w->next;
+        if (w->fd >= 0)
+            close(w->fd);
+        pthread_cond_destroy(&w->go);
+        free(w);
     }
     if (l->poll_fd >= 0)
         close(l->poll_fd);
-    fuse_session_reset(m->se);
-    return err ? err : l->err;
+    l->poll_fd = -1;
 }
 
 void

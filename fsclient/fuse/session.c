@@ -174,6 +174,7 @@ stop_threads(void)
     pthread_join(keeper.thread, NULL);
     watch_stop();
     locks_stop();
+    loop_free();
 }
 
 // ---- the kernel's side ----
