@@ -19,14 +19,20 @@
         struct route_file *f;                                                                                \
         struct fsc_file *file;                                                                               \
         struct route_guard g;                                                                                \
+        struct route_use u;                                                                                  \
         long r;                                                                                              \
-        if (likely(!route_fd(fd)) || !(f = route_file_get(fd)))                                              \
+        if (likely(!route_fd(fd)))                                                                           \
             return native;                                                                                   \
-        file = route_file_fsc(f);                                                                            \
         route_enter(&g);                                                                                     \
+        f = route_file_use(&u, fd);                                                                          \
+        if (unlikely(!f)) {                                                                                  \
+            route_leave(&g);                                                                                 \
+            return native;                                                                                   \
+        }                                                                                                    \
+        file = route_file_fsc(f);                                                                            \
         r = file ? (long)(call) : route_file_error(f);                                                       \
+        route_file_used(&u);                                                                                 \
         route_leave(&g);                                                                                     \
-        route_file_put(f);                                                                                   \
         return (int)route_result(r);                                                                         \
     } while (0)
 

@@ -108,6 +108,9 @@ route_file_new(struct route_vol *v, struct fsc_file *file, const char *path, int
     atomic_store(&f->error, 0);
     atomic_store(&f->lock_fd, -1);
     atomic_store(&f->file, file);
+    f->maker = route_thread();
+    atomic_store_explicit(&f->many, false, memory_order_relaxed);
+    atomic_store_explicit(&f->dying, false, memory_order_relaxed);
     atomic_store_explicit(&f->refs, 1, memory_order_release);
     return f;
 }
@@ -130,6 +133,9 @@ route_file_adopt(uint32_t index)
     atomic_store(&f->error, 0);
     atomic_store(&f->lock_fd, -1);
     atomic_store(&f->file, NULL);
+    f->maker = NULL;
+    atomic_store_explicit(&f->many, false, memory_order_relaxed);
+    atomic_store_explicit(&f->dying, false, memory_order_relaxed);
     atomic_store_explicit(&f->refs, 1, memory_order_release);
     return f;
 }
@@ -219,8 +225,8 @@ route_file_get(int fd)
     return f;
 }
 
-static int
-let_go(struct route_file *f)
+int
+route_file_end(struct route_file *f)
 {
     struct route_guard g;
     int err = 0, fd;
@@ -248,7 +254,9 @@ let_go(struct route_file *f)
 int
 route_file_unref(struct route_file *f)
 {
-    return atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) > 1 ? 0 : let_go(f);
+    if (atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) > 1)
+        return 0;
+    return route_file_last(f) ? route_file_end(f) : 0;
 }
 
 // Around a fork the library may not be called: it waits there for its own threads. What should be closed then
@@ -256,13 +264,18 @@ route_file_unref(struct route_file *f)
 static struct route_file *_Atomic late;
 
 static void
-unref_in_fork(struct route_file *f)
+end_later(struct route_file *f)
 {
-    if (atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) > 1)
-        return;
     f->next = atomic_load(&late);
     while (!atomic_compare_exchange_weak(&late, &f->next, f))
         ;
+}
+
+static void
+unref_in_fork(struct route_file *f)
+{
+    if (atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) <= 1 && route_file_last(f))
+        end_later(f);
 }
 
 static void
@@ -274,7 +287,7 @@ close_late(void)
         return;
     for (f = atomic_exchange(&late, NULL); f; f = next) {
         next = f->next;
-        let_go(f);
+        route_file_end(f);
     }
 }
 
@@ -535,4 +548,5 @@ void
 route_fd_fork_child(void)
 {
     unlock_free();
+    route_thread_fork_child(end_later);
 }

@@ -166,8 +166,7 @@ set_routed(struct route_target *t, struct route_vol *v, struct route_file *dir, 
         t->path = "/";
     else if (dir && !*path)
         t->self = (flags & ROUTE_EMPTY) != 0;
-    if (flags & ROUTE_CREATE)
-        route_cred_fill(t);
+    route_cred_fill(t, flags & ROUTE_CREATE);
     return 0;
 }
 
