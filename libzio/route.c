@@ -27,6 +27,7 @@ int route_nvols;
 char *route_env;
 struct route_fsc fsc;
 static _Atomic bool fsc_ready;
+static _Atomic bool cancels; // pthread_cancel was called
 
 // ---- prefixes ----
 
@@ -302,7 +303,10 @@ route_enter(struct route_guard *g)
     if (g->masked)
         zio_block_signals(&g->oldmask);
     route_depth = 1;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &g->cancel);
+    // One thread alone is cancelled by nobody but itself.
+    g->cancellable = !__libc_single_threaded || atomic_load_explicit(&cancels, memory_order_relaxed);
+    if (unlikely(g->cancellable))
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &g->cancel);
 }
 
 void
@@ -312,11 +316,22 @@ route_leave(struct route_guard *g)
         route_depth--;
         return;
     }
-    pthread_setcancelstate(g->cancel, NULL);
+    if (unlikely(g->cancellable))
+        pthread_setcancelstate(g->cancel, NULL);
     route_depth = 0;
     if (g->masked)
         zio_restore_signals(&g->oldmask);
     errno = g->saved_errno;
+}
+
+int pthread_cancel(pthread_t thread);
+ZIO_EXPORT int
+pthread_cancel(pthread_t thread)
+{
+    if (unlikely(!zio_real_ready))
+        zio_real_init();
+    atomic_store(&cancels, true);
+    return real.pthread_cancel(thread);
 }
 
 int

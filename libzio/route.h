@@ -40,7 +40,7 @@ struct route_guard {
     uint64_t oldmask;
     int cancel;
     int saved_errno;
-    bool outer, masked;
+    bool outer, masked, cancellable;
 };
 void route_enter(struct route_guard *g);
 void route_leave(struct route_guard *g);

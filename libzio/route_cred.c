@@ -52,7 +52,7 @@ route_cred_changes(void)
 static void
 ask_ids(uint32_t as_of)
 {
-    me.as_of = 0; // where a signal's handler comes in between
+    me.as_of = 0;                            // where a signal's handler comes in between
     me.uid = (uid_t)zsys1(SYS_setfsuid, -1); // refused, and so only asks
     me.gid = (gid_t)zsys1(SYS_setfsgid, -1);
     me.ngroups = me.uid == 0 ? 0 : (int)zsys2(SYS_getgroups, ROUTE_GROUPS, me.groups);

@@ -100,14 +100,15 @@ route_file_new(struct route_vol *v, struct fsc_file *file, const char *path, int
     }
     r->vol = v->id;
     r->ino = f->ino = fsc.file_ino(file);
-    atomic_store(&r->flags, flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC));
+    atomic_store_explicit(&r->flags, flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC),
+                          memory_order_relaxed);
     route_rec_set_path(f->index, path);
     f->vol = v;
     f->rec = r;
     f->long_path = NULL;
-    atomic_store(&f->error, 0);
-    atomic_store(&f->lock_fd, -1);
-    atomic_store(&f->file, file);
+    atomic_store_explicit(&f->error, 0, memory_order_relaxed);
+    atomic_store_explicit(&f->lock_fd, -1, memory_order_relaxed);
+    atomic_store_explicit(&f->file, file, memory_order_relaxed);
     f->maker = route_thread();
     atomic_store_explicit(&f->many, false, memory_order_relaxed);
     atomic_store_explicit(&f->dying, false, memory_order_relaxed);
@@ -130,9 +131,9 @@ route_file_adopt(uint32_t index)
     f->vol = v;
     f->ino = r->ino;
     f->long_path = NULL;
-    atomic_store(&f->error, 0);
-    atomic_store(&f->lock_fd, -1);
-    atomic_store(&f->file, NULL);
+    atomic_store_explicit(&f->error, 0, memory_order_relaxed);
+    atomic_store_explicit(&f->lock_fd, -1, memory_order_relaxed);
+    atomic_store_explicit(&f->file, NULL, memory_order_relaxed);
     f->maker = NULL;
     atomic_store_explicit(&f->many, false, memory_order_relaxed);
     atomic_store_explicit(&f->dying, false, memory_order_relaxed);
@@ -232,19 +233,23 @@ route_file_end(struct route_file *f)
     int err = 0, fd;
 
     route_enter(&g);
-    if (f->file && atomic_exchange(&f->ofd_locked, false))
+    // Nobody else has it: plain looks will do.
+    if (f->file && atomic_load_explicit(&f->ofd_locked, memory_order_relaxed)) {
+        atomic_store(&f->ofd_locked, false);
         route_ofd_closed(f);
+    }
     if (f->file)
         err = fsc.close(f->file);
-    fd = atomic_exchange(&f->lock_fd, -1);
+    fd = atomic_load_explicit(&f->lock_fd, memory_order_relaxed);
     if (fd >= 0) {
+        atomic_store(&f->lock_fd, -1);
         zio_fd_ours_set(fd, false);
         zsys1(SYS_close, fd);
     }
     if (f->long_path)
         zsys2(SYS_munmap, f->long_path, PATH_MAX);
     route_rec_leave(f->index);
-    f->file = NULL;
+    atomic_store_explicit(&f->file, NULL, memory_order_relaxed);
     f->rec = NULL;
     give_free(f);
     route_leave(&g);

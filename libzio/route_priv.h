@@ -34,7 +34,7 @@ void route_umask_set(mode_t mask); // the program has set it
 #define ROUTE_GROUPS 64
 // The caller's credential into t, if that can be had cheaply; with its umask if the call makes something.
 void route_cred_fill(struct route_target *t, bool makes);
-void route_cred_changes(void);    // around whatever may change a thread's user or groups
+void route_cred_changes(void);   // around whatever may change a thread's user or groups
 bool route_cred_number(long nr); // is it a system call that does?
 
 // ---- paths (route_path.c, route_walk.c) ----
