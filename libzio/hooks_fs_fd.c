@@ -21,18 +21,11 @@
         struct route_guard g;                                                                                \
         struct route_use u;                                                                                  \
         long r;                                                                                              \
-        if (likely(!route_fd(fd)))                                                                           \
+        if (likely(!route_fd(fd)) || !(f = route_begin(&g, &u, fd)))                                         \
             return native;                                                                                   \
-        route_enter(&g);                                                                                     \
-        f = route_file_use(&u, fd);                                                                          \
-        if (unlikely(!f)) {                                                                                  \
-            route_leave(&g);                                                                                 \
-            return native;                                                                                   \
-        }                                                                                                    \
         file = route_file_fsc(f);                                                                            \
         r = file ? (long)(call) : route_file_error(f);                                                       \
-        route_file_used(&u);                                                                                 \
-        route_leave(&g);                                                                                     \
+        route_end(&g, &u);                                                                                   \
         return (int)route_result(r);                                                                         \
     } while (0)
 

@@ -27,7 +27,6 @@ int route_nvols;
 char *route_env;
 struct route_fsc fsc;
 static _Atomic bool fsc_ready;
-static _Atomic bool cancels; // pthread_cancel was called
 
 // ---- prefixes ----
 
@@ -290,23 +289,37 @@ route_lock_fd(struct route_vol *v)
 
 // ---- the guard ----
 
-void
-route_enter(struct route_guard *g)
+// Errors, signals and depth. False: this thread is inside already.
+bool
+route_enter_outer(struct route_guard *g)
 {
     g->outer = route_depth == 0;
     if (!g->outer) {
         route_depth++;
-        return;
+        return false;
     }
     g->saved_errno = errno;
+    g->cancellable = false;
     g->masked = zio_has_handlers();
     if (g->masked)
         zio_block_signals(&g->oldmask);
     route_depth = 1;
+    return true;
+}
+
+void
+route_enter_cancel(struct route_guard *g)
+{
+    g->cancellable = true;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &g->cancel);
+}
+
+void
+route_enter(struct route_guard *g)
+{
     // One thread alone is cancelled by nobody but itself.
-    g->cancellable = !__libc_single_threaded || atomic_load_explicit(&cancels, memory_order_relaxed);
-    if (unlikely(g->cancellable))
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &g->cancel);
+    if (route_enter_outer(g) && (!__libc_single_threaded || atomic_load(&route_cancels)))
+        route_enter_cancel(g);
 }
 
 void
@@ -322,16 +335,6 @@ route_leave(struct route_guard *g)
     if (g->masked)
         zio_restore_signals(&g->oldmask);
     errno = g->saved_errno;
-}
-
-int pthread_cancel(pthread_t thread);
-ZIO_EXPORT int
-pthread_cancel(pthread_t thread)
-{
-    if (unlikely(!zio_real_ready))
-        zio_real_init();
-    atomic_store(&cancels, true);
-    return real.pthread_cancel(thread);
 }
 
 int

@@ -52,8 +52,7 @@ done_read(struct route_use *u, struct route_guard *g, ssize_t r)
 {
     if (likely(r >= 0))
         route_count_io(u, ROUTE_READS, (uint64_t)r);
-    route_file_used(u);
-    route_leave(g);
+    route_end(g, u);
     return route_result(r);
 }
 
@@ -88,16 +87,11 @@ read_here(struct route_file *f, const struct iovec *iov, int n)
     return r;
 }
 
-// Within route_enter; false: fd is not routed after all, and there is no guard any more.
 static bool
 begin(struct route_use *u, struct route_guard *g, int fd)
 {
     pthread_testcancel();
-    route_enter(g);
-    if (likely(route_file_use(u, fd) != NULL))
-        return true;
-    route_leave(g);
-    return false;
+    return route_begin(g, u, fd) != NULL;
 }
 
 ssize_t
@@ -230,8 +224,7 @@ done_write(struct route_use *u, struct route_guard *g, ssize_t r)
 {
     if (likely(r >= 0))
         route_count_io(u, ROUTE_WRITES, (uint64_t)r);
-    route_file_used(u);
-    route_leave(g);
+    route_end(g, u);
     if (unlikely(r == -EFBIG) && route_fsize_limit() != RLIM64_INFINITY)
         zsys3(SYS_tgkill, zsys0(SYS_getpid), zsys0(SYS_gettid), SIGXFSZ);
     return route_result(r);
@@ -329,16 +322,12 @@ route_lseek(int fd, off_t off, int whence)
     struct route_use u;
     int64_t pos, r;
 
-    route_enter(&g);
-    if (!route_file_use(&u, fd)) {
-        route_leave(&g);
+    if (!route_begin(&g, &u, fd))
         return real.lseek64(fd, off, whence);
-    }
     pos = route_pos_begin(u.f, &inner);
     r = sought(u.f, pos, off, whence);
     route_pos_end(u.f, &inner, r >= 0 ? r : pos);
-    route_file_used(&u);
-    route_leave(&g);
+    route_end(&g, &u);
     return route_result(r);
 }
 

@@ -28,6 +28,10 @@ int route_token_own(struct route_vol *v);
 // A description on the same file for OFD locks: byte `inode` is the flock of that inode. -errno
 int route_lock_fd(struct route_vol *v);
 
+// The two halves of route_enter: see there.
+bool route_enter_outer(struct route_guard *g);
+void route_enter_cancel(struct route_guard *g);
+
 // ---- umask and credentials (route_cred.c) ----
 
 void route_umask_set(mode_t mask); // the program has set it
@@ -137,14 +141,16 @@ void route_each_fd(unsigned from, unsigned to, void (*fn)(int fd, struct route_f
 
 // ---- what a thread has for itself (route_thread.c) ----
 
-// Like route_file_get and route_file_put, within route_enter, for calls that are to be fast with many
-// threads: no common memory is written. One at a time for each thread; a second one counts references.
+// route_enter and route_file_get in one, for calls that are to be fast with many threads: no common memory is
+// written. One at a time for each thread; a second one counts references. NULL: fd is not routed after all,
+// and nothing was entered.
 struct route_use {
     struct route_file *f;
     void *thread; // NULL: it is a reference
 };
-struct route_file *route_file_use(struct route_use *u, int fd); // NULL: not routed; nothing to give back
-void route_file_used(struct route_use *u);
+struct route_file *route_begin(struct route_guard *g, struct route_use *u, int fd);
+void route_end(struct route_guard *g, struct route_use *u);
+extern _Atomic bool route_cancels;          // pthread_cancel was called, ever
 void *route_thread(void);                   // a name for the calling thread; NULL: it has none
 bool route_file_last(struct route_file *f); // no reference is left; true: the caller is to end it
 

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "libzio/real.h"
 #include "libzio/route_priv.h"
 #include "libzio/sys.h"
 
@@ -24,6 +25,7 @@ struct thread {
     _Atomic uint32_t taken;
     uint32_t seen;            // calls counted, up to LATER
     uint64_t n[ROUTE_COUNTS]; // not yet told
+    pthread_t self;
 } __attribute__((aligned(64)));
 
 _Static_assert(ZIO_C_route_reads + ROUTE_WRITES == ZIO_C_route_writes &&
@@ -83,6 +85,7 @@ place(void)
         while (high <= i && !atomic_compare_exchange_weak(&top, &high, i + 1))
             ;
         threads[i].seen = 0;
+        threads[i].self = pthread_self();
         return mine = &threads[i];
     }
     none_left = true;
@@ -135,15 +138,26 @@ route_file_last(struct route_file *f)
 }
 
 static void
+end_for_others(struct route_file *f)
+{
+    int old;
+
+    if (in_use(f) || !atomic_exchange(&f->dying, false))
+        return;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+    route_file_end(f);
+    pthread_setcancelstate(old, NULL);
+}
+
+static void
 release(struct thread *t, struct route_file *f)
 {
     atomic_store_explicit(&t->using, NULL, memory_order_release);
     if (unlikely(fenced))
         atomic_thread_fence(memory_order_seq_cst);
     atomic_signal_fence(memory_order_seq_cst); // pairs with the membarrier in route_file_last
-    if (unlikely(atomic_load_explicit(&f->dying, memory_order_relaxed)) && !in_use(f) &&
-        atomic_exchange(&f->dying, false))
-        route_file_end(f);
+    if (unlikely(atomic_load_explicit(&f->dying, memory_order_relaxed)))
+        end_for_others(f);
 }
 
 static struct route_file *
@@ -164,29 +178,60 @@ hold(struct thread *t, int fd)
 }
 
 struct route_file *
-route_file_use(struct route_use *u, int fd)
+route_begin(struct route_guard *g, struct route_use *u, int fd)
 {
+    bool outer = route_enter_outer(g);
     struct thread *t = place();
 
     u->thread = NULL;
-    if (unlikely(!t || t->using))
-        return u->f = route_file_get(fd);
-    u->f = route_fd(fd) ? hold(t, fd) : NULL;
+    if (unlikely(!t || t->using)) {
+        if (outer)
+            route_enter_cancel(g);
+        u->f = route_file_get(fd);
+    } else {
+        u->f = route_fd(fd) ? hold(t, fd) : NULL;
+        if (likely(u->f)) {
+            u->thread = t;
+            // The exchange in hold() comes before this look, as the store in pthread_cancel comes before its
+            // own: either the thread is seen to be inside, and is waited for, or it sees this.
+            if (unlikely(atomic_load_explicit(&route_cancels, memory_order_relaxed)) && outer)
+                route_enter_cancel(g);
+            if (unlikely(!atomic_load_explicit(&u->f->file, memory_order_acquire)))
+                route_file_open(u->f);
+        }
+    }
     if (unlikely(!u->f))
-        return NULL;
-    u->thread = t;
-    if (unlikely(!atomic_load_explicit(&u->f->file, memory_order_acquire)))
-        route_file_open(u->f);
+        route_leave(g);
     return u->f;
 }
 
 void
-route_file_used(struct route_use *u)
+route_end(struct route_guard *g, struct route_use *u)
 {
     if (likely(u->thread))
         release(u->thread, u->f);
     else
         route_file_put(u->f);
+    route_leave(g);
+}
+
+// ---- cancelling ----
+
+_Atomic bool route_cancels;
+
+// A thread that entered before anybody was ever cancelled did not disable it, which costs two locked
+// instructions a call: it is let out first.
+ZIO_EXPORT int
+pthread_cancel(pthread_t thread)
+{
+    if (unlikely(!zio_real_ready))
+        zio_real_init();
+    atomic_store(&route_cancels, true);
+    for (uint32_t i = 0; i < atomic_load(&top); i++)
+        while (threads[i].self == thread && atomic_load(&threads[i].taken) && &threads[i] != mine &&
+               atomic_load(&threads[i].using))
+            zsys0(SYS_sched_yield);
+    return real.pthread_cancel(thread);
 }
 
 // ---- counts ----
