@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who asks: each way by which a thread's user and groups change shows at the next call. And files that one
-// thread closes while others use them.
+// Who asks: each way by which a thread's user and groups change shows at the next call. Files that one
+// thread closes while others use them. Threads that are cancelled in the midst of their calls.
 #include <grp.h>
 #include <pthread.h>
 #include <sched.h>
@@ -257,4 +257,56 @@ family_uses(void)
         leaked += WEXITSTATUS(status);
     }
     trace("%d wrong, %d left over", bad, leaked);
+}
+
+// ---- the first to be cancelled ----
+
+static void *
+writer(void *arg)
+{
+    int fd = *(int *)arg;
+    char c[4] = "cccc";
+
+    while (bad < 1000000) // until it is cancelled
+        if (pwrite(fd, c, 4, 0) != 4 || fsync(fd) != 0 || pread(fd, c, 4, 0) != 4 ||
+            lseek(fd, 4, SEEK_SET) != 4)
+            bad++;
+    return NULL;
+}
+
+// The threads are inside of some call when for the first time in this process one is cancelled; whatever they
+// held then, the file can be used.
+static void
+cancel_all(void *arg)
+{
+    pthread_t t[USERS];
+    char c[4];
+    int fd = *(int *)arg;
+
+    for (int i = 0; i < USERS; i++)
+        pthread_create(&t[i], NULL, writer, arg);
+    for (int i = 0; i < 100; i++)
+        sched_yield();
+    for (int i = 0; i < USERS; i++)
+        pthread_cancel(t[i]);
+    for (int i = 0; i < USERS; i++)
+        pthread_join(t[i], NULL);
+    if (pwrite(fd, "dddd", 4, 0) != 4 || fsync(fd) != 0 || pread(fd, c, 4, 0) != 4 || memcmp(c, "dddd", 4))
+        bad++;
+    _exit(bad ? 1 : 0);
+}
+
+void
+family_cancels(void)
+{
+    int failed = 0, status;
+
+    for (int i = 0; i < 20; i++) {
+        int fd = make("c", "text");
+
+        waitpid(begin_child(cancel_all, &fd), &status, 0);
+        failed += status != 0;
+        close(fd);
+    }
+    trace("%d failed", failed);
 }
