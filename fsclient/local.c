@@ -316,7 +316,7 @@ local_sync(struct fsc *fs)
 
     if (!err)
         err = s.err;
-    return err ? err : meta_sync(l->m);
+    return err ? err : meta_sync_sql(l->m);
 }
 
 static int

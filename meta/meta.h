@@ -65,7 +65,8 @@ struct meta_options {
     // Told what went wrong, where, why, and what to do: one line without newline. May be NULL.
     void (*message)(void *arg, const char *text);
     void *arg;
-    uint32_t cache_inodes;     // attributes and names kept in this process; 0: 65536 of each
+    uint32_t cache_inodes;     // attributes and names kept in this process; 0: 65536 of each, to begin with
+    uint32_t cache_most;       // so many when there are more; 0: cache_inodes, or by the machine's memory
     uint32_t checkpoint_bytes; // of SQLite's log, at which a writer stops to check-point it; 0: 64 MiB
     void (*step)(void *arg,
                  const char *name); // for tests: called at the named places where a process may die
@@ -114,6 +115,8 @@ int meta_set_limits(struct meta *m, uint64_t max_space, uint64_t max_inodes, uin
 // Everything that was committed before the call, by anybody, is on disk when it returns. fsync(2) calls this
 // after the data is on disk.
 int meta_sync(struct meta *m);
+// The same, and all of it is in the database: for who copies that, or goes on with another release.
+int meta_sync_sql(struct meta *m);
 
 // Small work off the hot path, for a thread or an idle moment: checkpoint the log when it has grown, clean up
 // after dead sessions, expire trash. Costs little when there is nothing to do. Never needed for correctness.

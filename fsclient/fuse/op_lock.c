@@ -21,6 +21,7 @@ struct waiter {
     struct fsc_file *file; // ours: one fsc_dup
     struct fsc_lock lock;
     uint64_t owner;
+    int fd; // wire_extra's
     int op; // flock's; 0: a byte range
     pthread_t thread;
     _Atomic bool stop;
@@ -70,6 +71,7 @@ wait_for_lock(void *arg)
 
     pthread_mutex_lock(&lock); // w->thread is set
     pthread_mutex_unlock(&lock);
+    wire_extra.fd = w->fd;
     sigemptyset(&wake);
     sigaddset(&wake, SIGNAL_WAKE);
     pthread_sigmask(SIG_UNBLOCK, &wake, NULL);
@@ -133,6 +135,7 @@ take(fuse_req_t req, uint64_t ino, const struct waiter *what, bool sleep)
     }
     *w = *what;
     w->req = req;
+    w->fd = wire_extra.fd;
     err = w->op ? try_flock(mount_of(req), ino, w) : try_lock(w, 0);
     if (err == -EAGAIN && sleep) {
         fsc_dup(w->file);
