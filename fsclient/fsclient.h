@@ -6,8 +6,8 @@
 // - It returns 0 (or a count, where said), or a negative errno: those of the system call of the same name. A
 //   failed call changed nothing. Nothing is printed; the message hook of the volume is told what a person
 //   should know.
-// - Any thread may call with any handle. There is no global state but a list of the open volumes, for the
-//   handlers of fork(2). No threads are started, no signal is touched.
+// - Any thread may call with any handle. There is no global state but a gate, for the handlers of
+//   fork(2). No threads are started, no signal is touched.
 // - After fork(2) the child may go on with the parent's volumes and files: the first call there opens the
 //   volume's own descriptors anew. The child must fsc_close_volume what it was given, or exec, or _exit. fork
 //   waits for calls of other threads that are inside the namespace engine. (vfork and clone do not: their

@@ -258,30 +258,6 @@ local_close_volume(struct fsc *fs, bool forked)
     local_free(l);
 }
 
-static void
-local_fork_prepare(struct fsc *fs, bool held)
-{
-    struct local *l = LOCAL(fs);
-
-    meta_fork_prepare(l->m, held);
-    // It is held for moments only. Longer: by this very thread, in a signal handler that forks; the child's
-    // is made anew in any case.
-    l->fork_locked = false;
-    for (int i = 0; i < 1000 && !l->fork_locked; i++) {
-        l->fork_locked = pthread_mutex_trylock(&l->table_lock) == 0;
-        if (!l->fork_locked)
-            sched_yield();
-    }
-}
-
-static void
-local_fork_end(struct fsc *fs, bool child)
-{
-    if (LOCAL(fs)->fork_locked)
-        pthread_mutex_unlock(&LOCAL(fs)->table_lock);
-    (child ? meta_fork_release : meta_fork_parent)(LOCAL(fs)->m);
-}
-
 // The chunk engine notices by itself.
 static int
 local_fork_child(struct fsc *fs)
@@ -365,8 +341,6 @@ const struct fsc_driver fsc_driver_local = {
     .format = local_format,
     .open_volume = local_open_volume,
     .close_volume = local_close_volume,
-    .fork_prepare = local_fork_prepare,
-    .fork_end = local_fork_end,
     .fork_child = local_fork_child,
     .info = local_info,
     .limits = local_limits,

@@ -67,7 +67,7 @@ token_of(struct local *l, struct fsc_file *file)
     mine = tokens_open(l);
     if (mine < 0)
         return mine;
-    pthread_mutex_lock(&l->table_lock);
+    table_lock(l);
     fd = atomic_load(&file->token);
     if (fd < 0) {
         fd = mine;
@@ -75,7 +75,7 @@ token_of(struct local *l, struct fsc_file *file)
         atomic_store(&file->token, fd);
         LIST_INSERT_HEAD(&l->tokens, file, with_token);
     }
-    pthread_mutex_unlock(&l->table_lock);
+    table_unlock(l);
     if (mine >= 0)
         close(mine);
     return fd;
@@ -88,9 +88,9 @@ local_token_close(struct local *l, struct fsc_file *file)
 
     if (fd < 0)
         return;
-    pthread_mutex_lock(&l->table_lock);
+    table_lock(l);
     LIST_REMOVE(file, with_token);
-    pthread_mutex_unlock(&l->table_lock);
+    table_unlock(l);
     close(fd);
 }
 
@@ -100,10 +100,10 @@ local_token_owns(struct local *l, int fd)
     struct fsc_file *file;
     bool found = false;
 
-    pthread_mutex_lock(&l->table_lock);
+    table_lock(l);
     LIST_FOREACH (file, &l->tokens, with_token)
         found = found || atomic_load(&file->token) == fd;
-    pthread_mutex_unlock(&l->table_lock);
+    table_unlock(l);
     return found;
 }
 

@@ -540,18 +540,23 @@ route_fd_fork_prepare(void)
             route_file_lock_fd(f);
         unref_in_fork(f);
     }
-    lock_free();
 }
 
-void
-route_fd_fork_parent(void)
-{
-    unlock_free();
-}
-
+// The list of free ones is the parent's threads' as it may have been in the middle of a change. And what one
+// of them opened since route_table_fork_prepare is held by the child, too.
 void
 route_fd_fork_child(void)
 {
-    unlock_free();
+    atomic_store(&free_lock, 0);
+    free_files = NULL;
     route_thread_fork_child(end_later);
+    for (unsigned fd = 0; fd <= top_fd; fd++) {
+        struct route_file *f = peek((int)fd, unref_in_fork);
+
+        if (!f)
+            continue;
+        if (!route_table_holds(f->index))
+            route_rec_join(f->index);
+        unref_in_fork(f);
+    }
 }

@@ -132,7 +132,6 @@ int route_dup(int from, int to);
 int route_install_token(int token, struct route_vol *v, struct fsc_file *file, const char *path, int flags);
 bool route_any_fd(void);
 void route_fd_fork_prepare(void);
-void route_fd_fork_parent(void);
 void route_fd_fork_child(void);
 int route_file_lock_fd(struct route_file *f); // its descriptor for flock; made where there is none
 // Calls fn for each descriptor from..to that is linked.

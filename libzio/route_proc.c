@@ -45,7 +45,6 @@ route_fork_parent(void)
         return;
     route_table_fork_parent();
     rmap_fork_parent();
-    route_fd_fork_parent();
     route_leave(&fork_guard);
 }
 

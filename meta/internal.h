@@ -71,10 +71,7 @@ struct meta {
     struct cache *cache;
     // under the volume's lock
     struct op op;
-    bool busy;    // a thread of this process is inside
-    bool forking; // between meta_fork_prepare and meta_fork_parent
-    sigset_t fork_mask;
-    bool fork_held; // the shared lock is another handle's
+    bool busy; // a thread of this process is inside
     // held inodes
     pthread_mutex_t hold_lock;
     struct hold *holds; // open addressing; power of two

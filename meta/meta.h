@@ -21,7 +21,8 @@
 // - After fork(2) the child may go on with the handle: the first call there (best: meta_fork_child from the
 // fork hook)
 //   opens the volume anew, as a session of its own, that holds the inodes which the parent held when it
-//   forked. A call in another thread of the parent at the time of the fork does no harm.
+//   forked. fork waits until no other thread is inside the engine (common/forkgate.h), and keeps them out
+//   until it is done.
 // - Strings are NUL-terminated bytes. Names are one path component, without '/': "" is -ENOENT, longer than
 //   META_NAME_MAX is -ENAMETOOLONG. "." and ".." are resolved by meta_lookup, and refused elsewhere with the
 //   errno that POSIX gives (-EEXIST, -EINVAL, -ENOTEMPTY, -EBUSY).
@@ -101,17 +102,6 @@ int meta_open(const char *url, unsigned flags, const struct meta_options *opt, s
 // memory, no more.
 void meta_close(struct meta *m);
 
-// Around fork(2), from the fork hook, so that the child gets the handle in a good state: prepare waits until
-// no other thread is in the engine (by this handle), and keeps them out until meta_fork_parent. In the child:
-// meta_fork_child, or meta_fork_release, which only gives the thread its signals back and leaves the rest to
-// the first call. Without prepare the child works unless another thread was inside SQLite in the very moment:
-// that has mutexes of its own.
-// `held`: another handle of this process has the same volume and was prepared before. Who has several volumes
-// prepares them in an order that is the same in all processes (such as that of their ids), and ends the other
-// way round.
-void meta_fork_prepare(struct meta *m, bool held);
-void meta_fork_parent(struct meta *m);
-void meta_fork_release(struct meta *m);
 // In the child, after fork(2): what the first call would do. 0 or the error of meta_open; the handle stays
 // usable for another try. In the parent: nothing.
 int meta_fork_child(struct meta *m);

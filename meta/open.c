@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/forkgate.h"
 #include "meta/internal.h"
 
 // `holds` is open addressing with linear probing; under hold_lock, with signals blocked.
@@ -60,6 +61,7 @@ lock_holds(struct meta *m, sigset_t *mask)
 
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, mask);
+    forkgate_enter();
     pthread_mutex_lock(&m->hold_lock);
 }
 
@@ -67,6 +69,7 @@ static void
 unlock_holds(struct meta *m, const sigset_t *mask)
 {
     pthread_mutex_unlock(&m->hold_lock);
+    forkgate_leave();
     pthread_sigmask(SIG_SETMASK, mask, NULL);
 }
 

@@ -10,7 +10,7 @@ trace() {
     local dir=$1 file=$2
     shift 2
     rm -f "$file"
-    timeout 60 "$@" "$CORE" "$family" "$dir" "$file" </dev/null >"$file.stdout" 2>"$file.stderr"
+    timeout -k 10 60 "$@" "$CORE" "$family" "$dir" "$file" </dev/null >"$file.stdout" 2>"$file.stderr"
     echo "exit code $?" >>"$file"
 }
 
