@@ -43,8 +43,9 @@ pid_t begin_child(void (*fn)(void *), void *arg);
     X(waits)                                                                                                 \
     X(poll)                                                                                                  \
     X(cwd)                                                                                                   \
-    X(links) X(exec) X(spawn) X(signals) X(signals_in_malloc) X(forks_signalled) X(threads) X(cancel)        \
-        X(fault) X(pass)
+    X(links)                                                                                                 \
+    X(exec) X(spawn) X(signals) X(signals_in_malloc) X(forks_signalled) X(threads) X(cancel) X(fault)        \
+        X(pass)
 #define X(name) void family_##name(void);
 FAMILIES(X)
 #undef X
