@@ -365,21 +365,26 @@ poll_start(struct loop *l)
         say("the kernel gives no second channel (FUSE_DEV_IOC_CLONE): requests are not polled for");
 }
 
+void
+loop_init(struct mount *m)
+{
+    loop.m = m;
+}
+
 int
-loop_run(struct mount *m)
+loop_run(void)
 {
     struct loop *l = &loop;
     int err;
 
-    l->m = m;
     poll_start(l);
     err = pthread_create(&l->relief, NULL, relieve, l);
     if (err)
         return -err;
     send_another(l);
     pthread_mutex_lock(&l->lock);
-    err = l->count ? 0 : -EAGAIN;
-    l->end = err != 0;
+    err = l->count || l->end ? 0 : -EAGAIN;
+    l->end = l->end || err;
     pthread_cond_signal(&l->work);
     while (!l->end)
         pthread_cond_wait(&l->ended, &l->lock);
@@ -387,7 +392,7 @@ loop_run(struct mount *m)
     pthread_join(l->relief, NULL);
     for (struct worker *w = l->all; w; w = w->next)
         end_worker(w);
-    fuse_session_reset(m->se);
+    fuse_session_reset(l->m->se);
     return err ? err : l->err;
 }
 

@@ -18,7 +18,7 @@
 #include "fsclient/fuse/mount.h"
 
 static const char *name = "zio mount";
-static bool to_log;
+static _Atomic bool to_log;
 
 void
 say(const char *fmt, ...)

@@ -100,10 +100,10 @@ void session_ready(struct mount *m);
 
 // ---- loop.c ----
 
-// Serves requests until the mount ends. 0 or -errno.
-int loop_run(struct mount *m);
-void loop_end(void);  // from another thread
-void loop_free(void); // when nobody answers any more: answers go where their requests came from
+void loop_init(struct mount *m); // before any other
+int loop_run(void);              // serves requests until the mount ends. 0 or -errno
+void loop_end(void);             // from another thread
+void loop_free(void);            // when nobody answers any more: answers go where their requests came from
 // The next request into buf, for a worker; wire_extra.fd is set. As read(2).
 ssize_t loop_read(int fd, void *buf, size_t len);
 

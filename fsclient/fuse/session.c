@@ -155,6 +155,7 @@ start_threads(struct mount *m)
     int err;
 
     ender.m = keeper.m = m;
+    loop_init(m);
     err = pthread_create(&ender.thread, NULL, wait_for_signal, &ender);
     if (!err)
         err = pthread_create(&keeper.thread, NULL, keep, &keeper);
@@ -227,7 +228,7 @@ serve(struct mount *m)
     int err = start_threads(m);
 
     if (!err)
-        err = loop_run(m);
+        err = loop_run();
     else
         say("cannot start threads: %s", strerror(-err));
     stop_threads();

@@ -54,7 +54,7 @@ _Thread_local struct wire_extra wire_extra = {.fd = -1};
 // Set by the first request, before any other is answered.
 static uint64_t init_unique;
 static uint32_t init_minor;
-static bool init_killpriv, init_epoch, init_answered;
+static _Atomic bool init_killpriv, init_epoch, init_answered;
 
 bool
 wire_kills_suid(void)
