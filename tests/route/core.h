@@ -46,8 +46,9 @@ pid_t begin_child(void (*fn)(void *), void *arg);
     X(links)                                                                                                 \
     X(exec)                                                                                                  \
     X(spawn)                                                                                                 \
-    X(signals) X(signals_in_malloc) X(forks_signalled) X(threads) X(cancel) X(fault) X(pass) X(who) X(uses)  \
-        X(cancels)
+    X(signals)                                                                                               \
+    X(signals_of_old) X(signals_in_malloc) X(forks_signalled) X(threads) X(cancel) X(fault) X(pass) X(who)   \
+        X(uses) X(cancels)
 #define X(name) void family_##name(void);
 FAMILIES(X)
 #undef X
