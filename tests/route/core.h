@@ -47,8 +47,8 @@ pid_t begin_child(void (*fn)(void *), void *arg);
     X(exec)                                                                                                  \
     X(spawn)                                                                                                 \
     X(signals)                                                                                               \
-    X(signals_of_old) X(signals_in_malloc) X(forks_signalled) X(threads) X(cancel) X(fault) X(pass) X(who)   \
-        X(uses) X(cancels)
+    X(signals_of_old)                                                                                        \
+    X(signals_in_malloc) X(forks_signalled) X(threads) X(cancel) X(fault) X(pass) X(who) X(uses) X(cancels)
 #define X(name) void family_##name(void);
 FAMILIES(X)
 #undef X
