@@ -104,6 +104,7 @@
     X(int, posix_fadvise64, (int, off_t, off_t, int))                                                        \
     X(ssize_t, readahead, (int, off_t, size_t))                                                              \
     X(mode_t, umask, (mode_t))                                                                               \
+    X(sighandler_t, sigset, (int, sighandler_t))                                                             \
     X(int, pthread_cancel, (pthread_t))                                                                      \
     X(int, setuid, (uid_t))                                                                                  \
     X(int, seteuid, (uid_t))                                                                                 \

@@ -58,7 +58,8 @@ pid_t begin_child(void (*fn)(void *), void *arg);
     X(owners)                                                                                                \
     X(who)                                                                                                   \
     X(uses)                                                                                                  \
-    X(cancels)
+    X(cancels)                                                                                               \
+    X(signals_of_old)
 #define X(name) void family_##name(void);
 FAMILIES(X)
 #undef X

@@ -65,6 +65,40 @@ family_signals(void)
           lseek(log_fd, 0, SEEK_END) == handled ? "whole" : "short");
 }
 
+// The same with handlers that were installed by functions of old; one is there for once, and installs itself.
+sighandler_t __sysv_signal(int sig, sighandler_t h);
+
+static void
+once_handler(int sig)
+{
+    struct itimerval soon = {{0, 0}, {0, 500}}; // one at a time, as the next one might find no handler
+
+    __sysv_signal(sig, once_handler);
+    handler(sig);
+    setitimer(ITIMER_REAL, &soon, NULL);
+}
+
+void
+family_signals_of_old(void)
+{
+    struct itimerval soon = {{0, 0}, {0, 500}}, off = {{0, 0}, {0, 0}};
+    char block[64];
+    int fd = make("a", "");
+
+    handler_fd = make("h", "good");
+    log_fd = open(P("log"), O_WRONLY | O_CREAT | O_APPEND, 0644);
+    memset(block, 'b', sizeof block);
+    trace("before: %d", __sysv_signal(SIGALRM, once_handler) == SIG_DFL);
+    T(__sysv_signal(0, once_handler));
+    setitimer(ITIMER_REAL, &soon, NULL);
+    for (int n = 0; n < 200000 && handled < 300; n++)
+        if (pwrite(fd, block, sizeof block, 0) != sizeof block || fsync(fd) != 0)
+            wrong++;
+    setitimer(ITIMER_REAL, &off, NULL);
+    trace("handlers %s, %d wrong, log %s", handled >= 300 ? "ran" : "did not run", wrong,
+          lseek(log_fd, 0, SEEK_END) == handled ? "whole" : "short");
+}
+
 // A handler that opens a file while its thread is inside of malloc, which most of these find it in.
 static void
 opening_handler(int sig)
