@@ -16,7 +16,7 @@ dist_check_SCRIPTS += $(route_path_tests)
 EXTRA_DIST += %D%/lib.sh %D%/paths_work.sh %D%/paths_work_tree.sh %D%/paths_work.pl %D%/paths_work.py %D%/paths_work_tools.sh %D%/paths_tty.py %D%/libc_io.txt %D%/libc_other.txt
 check_PROGRAMS += %D%/core
 %C%_core_SOURCES = %D%/core.h %D%/core_main.c %D%/core_fds.c %D%/core_io.c %D%/core_locks.c %D%/core_where.c \
-	%D%/core_exec.c %D%/core_busy.c %D%/core_fifo.c %D%/core_sockets.c %D%/core_owners.c
+	%D%/core_exec.c %D%/core_busy.c %D%/core_fifo.c %D%/core_sockets.c %D%/core_owners.c %D%/core_who.c
 %C%_core_CFLAGS = $(ZIO_CFLAGS) -g -pthread
 %C%_core_LDFLAGS = -pthread
 check_PROGRAMS += %D%/core_kill %D%/core_static
