@@ -4,6 +4,7 @@
 // process that was killed had is taken back through its slot.
 //
 //     page 0        header
+//     programs      SLOTS inode numbers: what each slot's process runs; together, since writers' opens look
 //     records       RECORDS of 256 bytes
 //     slots         SLOTS of one page head and a bitmap of RECORDS bits
 //     long paths    PATH_MAX for each record; not mapped, used by pread and pwrite
@@ -34,28 +35,31 @@ struct header {
     uint64_t tag; // of this table in stamps; a multiple of RECORDS
     _Atomic uint32_t next_slot;
     _Atomic uint32_t reaping;
-    _Atomic uint32_t top_rec;  // no record with a higher number was ever used
-    _Atomic uint32_t programs; // a program of a volume was run, ever
+    _Atomic uint32_t top_rec;     // no record with a higher number was ever used
+    _Atomic uint32_t any_program; // a program of a volume was run, ever
 };
 
 struct slot {
     _Atomic uint32_t pid; // 0: free
     uint32_t spare;
     uint64_t started; // of the process (field 22 of /proc/PID/stat), so that a number used again is noticed
-    _Atomic uint64_t exe_vol, exe_ino; // the program of a volume that it runs; 0: a native one
-    uint64_t pad[4];
+    _Atomic uint64_t exe_vol; // of the program that it runs
+    uint64_t pad[5];
     _Atomic uint64_t bits[RECORDS / 64];
 };
 
 _Static_assert(sizeof(struct route_rec) == 256, "records fill cache lines");
 
-#define AT_RECORDS 4096u
+#define AT_PROGRAMS 4096u
+#define AT_RECORDS (AT_PROGRAMS + SLOTS * sizeof(uint64_t))
 #define AT_SLOTS (AT_RECORDS + RECORDS * sizeof(struct route_rec))
 #define AT_PATHS ((AT_SLOTS + SLOTS * sizeof(struct slot) + 4095) & ~4095ul)
 #define TABLE_SIZE (AT_PATHS + (uint64_t)RECORDS * PATH_MAX)
 
 static struct header *table;
 static struct slot *slots;
+static _Atomic uint64_t
+    *programs; // by slot: the inode of the program of a volume that it runs; 0: a native one
 static struct route_rec *records;
 static int table_fd = -1;
 static struct slot *mine;         // this process's
@@ -137,7 +141,7 @@ free_slot(struct slot *s)
         for (; bits; bits &= bits - 1)
             rec_unref(w * 64 + (uint32_t)__builtin_ctzll(bits));
     }
-    atomic_store(&s->exe_ino, 0);
+    atomic_store(&programs[s - slots], 0);
     atomic_store(&s->pid, 0);
 }
 
@@ -187,6 +191,7 @@ map_table(int fd)
     if (p == MAP_FAILED)
         return -errno;
     table = p;
+    programs = (_Atomic uint64_t *)(void *)((char *)p + AT_PROGRAMS);
     records = (struct route_rec *)((char *)p + AT_RECORDS);
     slots = (struct slot *)((char *)p + AT_SLOTS);
     return 0;
@@ -366,15 +371,15 @@ route_table_runs(uint64_t vol, uint64_t ino, uint64_t old[2])
 
     if (mine) {
         was[0] = atomic_load(&mine->exe_vol);
-        was[1] = atomic_load(&mine->exe_ino);
+        was[1] = atomic_load(&programs[mine - slots]);
     }
     memcpy(old, was, sizeof was);
     if (!mine || (!ino && !was[1]))
         return;
     atomic_store(&mine->exe_vol, vol);
-    atomic_store(&mine->exe_ino, ino);
+    atomic_store(&programs[mine - slots], ino);
     if (ino)
-        atomic_store(&table->programs, 1);
+        atomic_store(&table->any_program, 1);
 }
 
 bool
@@ -382,11 +387,14 @@ route_table_running(uint64_t vol, uint64_t ino)
 {
     if (!route_table_any_program())
         return false;
-    for (struct slot *s = slots; s < slots + min_of(atomic_load(&table->next_slot), SLOTS); s++) {
-        uint32_t pid = atomic_load(&s->pid);
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        struct slot *s = &slots[i];
+        uint32_t pid;
 
-        if (pid && atomic_load(&s->exe_ino) == ino && atomic_load(&s->exe_vol) == vol &&
-            alive(pid & ~PENDING, pid & PENDING ? 0 : s->started))
+        if (likely(atomic_load_explicit(&programs[i], memory_order_relaxed) != ino))
+            continue;
+        pid = atomic_load(&s->pid);
+        if (pid && atomic_load(&s->exe_vol) == vol && alive(pid & ~PENDING, pid & PENDING ? 0 : s->started))
             return true;
     }
     return false;
@@ -395,7 +403,7 @@ route_table_running(uint64_t vol, uint64_t ino)
 bool
 route_table_any_program(void)
 {
-    return table && atomic_load_explicit(&table->programs, memory_order_relaxed);
+    return table && atomic_load_explicit(&table->any_program, memory_order_relaxed);
 }
 
 static bool
@@ -546,7 +554,7 @@ route_table_fork_prepare(void)
     child = new_slot((uint32_t)zsys0(SYS_getpid) | PENDING);
     if (child) {
         atomic_store(&child->exe_vol, atomic_load(&mine->exe_vol));
-        atomic_store(&child->exe_ino, atomic_load(&mine->exe_ino));
+        atomic_store(&programs[child - slots], atomic_load(&programs[mine - slots]));
     }
     for (uint32_t w = 0; child && w < RECORDS / 64; w++) {
         uint64_t bits = atomic_load_explicit(&mine->bits[w], memory_order_relaxed);
