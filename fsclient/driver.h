@@ -110,6 +110,8 @@ struct fsc_driver {
     int (*getlk)(struct fsc_file *file, uint64_t owner, struct fsc_lock *lock);
     int (*flock)(struct fsc_file *file, int op, int wait_ms);
     int (*unlock_owner)(struct fsc_file *file, uint64_t owner);
+    int (*take_locks)(struct fsc *fs, uint64_t session, uint64_t owner);
+    uint64_t (*session)(struct fsc *fs);
 
     int (*clone_tree)(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, uint64_t dir,
                       const char *name, bool snapshot);
@@ -182,6 +184,7 @@ enum {
     WALK_FOLLOW = 1 << 0, // follow a symbolic link at the end, too
     WALK_PARENT = 1 << 1, // the last component need not be there
     WALK_EMPTY = 1 << 2,  // AT_EMPTY_PATH
+    WALK_UNSEEN = 1 << 3, // the last component is not looked up: !found. Not for "name/", "." and ".."
 };
 
 enum walk_last { WALK_NORM, WALK_DOT, WALK_DOTDOT, WALK_TOP };

@@ -325,6 +325,16 @@ int fsc_getlk(struct fsc_file *file, uint64_t owner, struct fsc_lock *lock);
 int fsc_flock(struct fsc_file *file, int op, int wait_ms);   // LOCK_SH, LOCK_EX, LOCK_UN
 int fsc_unlock_owner(struct fsc_file *file, uint64_t owner); // close(2)'s release of a process's locks
 
+// An owner with this bit is the volume's, not the handle's: any handle may speak for it (the processes that
+// share an open file description). Its locks count as long as somebody has a lock of the kernel's (fcntl(2),
+// F_OFD_SETLK) on byte `owner` of DIR/tokens. Other owners are below.
+#define FSC_OWNER_SHARED (1ULL << 62)
+// Behind exec(2): the locks that `owner` took through another handle of this process, which exec has thrown
+// away, are this handle's. `session` is what fsc_session said of that one. -ESRCH: there is none of this
+// process.
+int fsc_take_locks(struct fsc *fs, uint64_t session, uint64_t owner);
+uint64_t fsc_session(struct fsc *fs);
+
 // ---- quotas, trash ----
 
 struct fsc_usage {

@@ -175,7 +175,7 @@ static int
 open_engines(struct local *l)
 {
     unsigned flags = l->fs->opt.flags;
-    struct meta_options mo = {.message = meta_message, .arg = l};
+    struct meta_options mo = {.message = meta_message, .arg = l, .owner_alive = local_owner_alive};
     struct chunk_open_options co = {.message = chunk_message, .message_arg = l, .io = local_io};
     struct meta_info info;
     char path[4200];
@@ -316,7 +316,7 @@ local_sync(struct fsc *fs)
 
     if (!err)
         err = s.err;
-    return err ? err : meta_sync(l->m);
+    return err ? err : meta_sync_sql(l->m);
 }
 
 static int
@@ -324,6 +324,7 @@ local_maintain(struct fsc *fs)
 {
     int err = meta_maintain(LOCAL(fs)->m);
 
+    local_node_sweep(LOCAL(fs));
     return err ? err : local_garbage_take(LOCAL(fs));
 }
 
@@ -390,6 +391,8 @@ const struct fsc_driver fsc_driver_local = {
     .getlk = local_getlk,
     .flock = local_flock,
     .unlock_owner = local_unlock_owner,
+    .take_locks = local_take_locks,
+    .session = local_session,
     .clone_tree = local_clone_tree,
     .remove_tree = local_remove_tree,
     .usage = local_usage,

@@ -86,6 +86,7 @@ struct local {
     uint32_t hand;                          // the bucket that is trimmed next
     LIST_HEAD(token_list, fsc_file) tokens; // files with a descriptor for flock; table_lock
     struct local_pins pins;
+    _Atomic uint64_t ids;         // chunk numbers of ours that are free: the first << 8 | how many
     pthread_mutex_t garbage_lock; // one thread takes the garbage out
     _Atomic uint32_t garbage;     // about how many chunks wait for that
 };
@@ -166,6 +167,13 @@ void local_keep_swapped(struct local *l, struct meta_swap *v, size_t n, bool don
 // The chunks with indexes first..last into v[last - first + 1]; holes have id 0. From memory while the
 // inode's version is what it was.
 int local_map(struct local *l, struct linode *in, uint64_t first, uint64_t last, struct meta_chunk *v);
+// These changes were committed by who holds the lock, and `before` was the inode's version: what is known
+// stays known.
+void local_map_changed(struct local *l, struct linode *in, uint32_t before, const struct meta_chunk *v,
+                       size_t n);
+
+// A number for a new chunk.
+int local_new_id(struct local *l, uint64_t *id);
 
 // `n` chunks more may have become garbage; takes it out when it is worth it.
 #define LOCAL_GARBAGE_NOW UINT32_MAX

@@ -175,3 +175,23 @@ local_flock(struct fsc_file *file, int op, int wait_ms)
         return set_lock(fd, F_OFD_SETLKW, type, file->ino);
     return lock_until(fd, type, file->ino, now_ns() + wait_ms * INT64_C(1000000));
 }
+
+// ---- owners of fcntl's locks that several processes share ----
+
+_Static_assert(FSC_OWNER_SHARED == META_OWNER_SHARED, "passed through");
+
+// Each who shares one has a copy of the same description, with a lock on the owner's byte. No answer is
+// "yes": who is gone is found out the next time.
+bool
+local_owner_alive(void *local, uint64_t owner)
+{
+    struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)owner, .l_len = 1};
+    int fd = tokens_open(local);
+    bool alive;
+
+    if (fd < 0)
+        return true;
+    alive = fcntl(fd, F_OFD_GETLK, &fl) != 0 || fl.l_type != F_UNLCK;
+    close(fd);
+    return alive;
+}

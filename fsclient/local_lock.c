@@ -113,6 +113,7 @@ local_lock_fork(struct local *l)
     }
     pthread_mutex_init(&l->table_lock, NULL);
     pthread_mutex_init(&l->garbage_lock, NULL);
+    atomic_store(&l->ids, 0); // they are the parent's
     local_pin_fork(l);
     for (size_t i = 0; i < LOCAL_TABLE; i++)
         for (struct linode *in = l->table[i]; in; in = in->next)

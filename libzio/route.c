@@ -243,6 +243,8 @@ route_vol_open(struct route_vol *v)
         err = fsc.open_volume(v->url, &opt, &fs);
     if (!err && !atomic_compare_exchange_strong(&v->fs, &none, fs))
         fsc.close_volume(fs); // another thread was faster
+    else if (!err)
+        route_lock_opened(v);
     route_leave(&g);
     if (err)
         zio_log(1, "%s: the volume %s cannot be opened: %s", v->prefix, v->url, strerror(-err));

@@ -109,6 +109,7 @@ route_file_new(struct route_vol *v, struct fsc_file *file, const char *path, int
     atomic_store_explicit(&f->error, 0, memory_order_relaxed);
     atomic_store_explicit(&f->lock_fd, -1, memory_order_relaxed);
     atomic_store_explicit(&f->file, file, memory_order_relaxed);
+    atomic_store_explicit(&f->posix_locked, false, memory_order_relaxed);
     f->maker = route_thread();
     atomic_store_explicit(&f->many, false, memory_order_relaxed);
     atomic_store_explicit(&f->dying, false, memory_order_relaxed);
@@ -134,6 +135,7 @@ route_file_adopt(uint32_t index)
     atomic_store_explicit(&f->error, 0, memory_order_relaxed);
     atomic_store_explicit(&f->lock_fd, -1, memory_order_relaxed);
     atomic_store_explicit(&f->file, NULL, memory_order_relaxed);
+    atomic_store_explicit(&f->posix_locked, false, memory_order_relaxed);
     f->maker = NULL;
     atomic_store_explicit(&f->many, false, memory_order_relaxed);
     atomic_store_explicit(&f->dying, false, memory_order_relaxed);

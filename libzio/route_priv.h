@@ -55,13 +55,14 @@ int route_walk(struct route_target *t, unsigned flags, struct route_vol **v);
 // ---- the table of records, shared by all processes of one `zio run` (route_table.c) ----
 
 #define ROUTE_RECORDS 65536u
-#define REC_PATH 212
+#define REC_PATH 204
 struct route_rec {
     _Atomic uint32_t lock;  // 0: free; else the thread that holds it, with REC_WAITERS
     _Atomic uint32_t procs; // processes that have it; 0: the record is free
     _Atomic int64_t offset; // under lock
     uint64_t vol;           // route_vol's id
     uint64_t ino;
+    _Atomic uint64_t owner;  // of its fcntl locks (FSC_OWNER_SHARED); 0: it never had one
     _Atomic int flags;       // open(2)'s
     _Atomic uint32_t flying; // descriptors that were sent (SCM_RIGHTS) and not received; each counts in procs
     _Atomic bool flocked;    // flock was called with it, ever
@@ -92,6 +93,12 @@ uint32_t route_table_slot(void);
 int route_table_adopt(int fd, uint32_t slot); // after exec: the table that was passed on
 bool route_table_holds(uint32_t index);       // does this process's slot say that it has the record?
 void route_table_trim(const uint64_t *kept);  // lets go of all but those
+// This process is about to run a program of a volume (route_vol's id, inode), or a native one (0, 0); `old`
+// is what it runs now.
+void route_table_runs(uint64_t vol, uint64_t ino, uint64_t old[2]);
+bool route_table_any_program(void); // does a process run one, perhaps?
+bool route_table_running(uint64_t vol, uint64_t ino);
+bool route_table_written(uint64_t vol, uint64_t ino); // has one of the table's processes it open for writing?
 void route_table_fork_prepare(void);
 void route_table_fork_parent(void);
 void route_table_fork_child(void);
@@ -99,9 +106,10 @@ void route_table_fork_child(void);
 // ---- this process's open files (route_fd.c) ----
 
 struct route_file {
-    _Atomic int refs;       // descriptors, and calls that use it; 0: free
-    _Atomic int lock_fd;    // see route_lock_fd; -1: not made yet
-    atomic_bool ofd_locked; // a lock of the open file description was taken here: closing gives it up
+    _Atomic int refs;         // descriptors, and calls that use it; 0: free
+    _Atomic int lock_fd;      // see route_lock_fd; -1: not made yet
+    atomic_bool ofd_locked;   // a lock of the open file description was taken here: closing gives it up
+    atomic_bool posix_locked; // one of the process was taken through it
     struct fsc_file *_Atomic file;
     _Atomic int error; // why file is NULL
     struct route_vol *vol;
@@ -175,6 +183,8 @@ void route_fork_child(void);
 
 // ---- calls on routed descriptors, for the program (route_io.c) ----
 
+// route_xexec.c, within route_enter: may the file of t be written to? -ETXTBSY: it is a program that runs.
+int route_text_busy(struct route_target *t, bool nofollow);
 ssize_t route_read(int fd, void *buf, size_t n);
 ssize_t route_readv(int fd, const struct iovec *iov, int n);
 ssize_t route_pread(int fd, void *buf, size_t n, off_t off);
@@ -193,6 +203,17 @@ off_t route_lseek(int fd, off_t off, int whence);
 void route_ofd_closed(struct route_file *f);
 int route_lock(struct route_file *f, int cmd, struct flock *l); // fcntl's; -errno
 void route_lock_closed(struct route_file *f);                   // a descriptor of it is closed
+// route_lock_exec.c: the process's locks go over exec. What is told of them in ZIO_FDS (at most `room` bytes,
+// the number that is written): the sessions that have them.
+size_t route_lock_tell(char *to, size_t room);
+size_t route_lock_tell_closed(char *to, size_t room,
+                              struct route_file *f); // a descriptor of it goes with exec
+const char *route_lock_told(const char *p);          // takes that in; behind it
+void route_lock_start(void);                 // when all descriptors are known: what exec closed is unlocked
+void route_lock_opened(struct route_vol *v); // within route_enter: the locks are this process's again
+void route_lock_fork_child(void);
+bool route_lock_used(void); // has this process, or what it was before exec, taken a lock of a process?
+void route_lock_used_set(bool on);
 
 // route_pass.c: around sendmsg (before; and where it failed) and behind recvmsg, where there is control data
 void route_pass_send(const struct msghdr *m);
@@ -204,6 +225,7 @@ void route_pass_received(struct msghdr *m);
 #define ROUTE_HIDE_FS 1      // ZIO_FS was put into the environment by us: it is taken out again
 #define ROUTE_HIDE_PRELOAD 2 // LD_PRELOAD
 #define ROUTE_HIDE_SELF 4    // the first of LD_PRELOAD
+#define ROUTE_HIDE_LIBS 8    // what is behind the last empty one of LD_PRELOAD: libraries in volumes
 
 const char *route_self(void);                // the path of libzio.so
 bool route_env_complete(char *const envp[]); // would a program with it be routed as this one is?

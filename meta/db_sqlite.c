@@ -183,7 +183,7 @@ set_up(struct meta_db *db, bool create)
     static const char fresh[] = "PRAGMA page_size = 4096; PRAGMA auto_vacuum = NONE;";
     static const char always[] =
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;"
-        "PRAGMA secure_delete = OFF; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;"
+        "PRAGMA secure_delete = OFF; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;"
         "PRAGMA foreign_keys = OFF; PRAGMA trusted_schema = OFF;";
     char sql[64];
     int one = 1, r;
@@ -527,4 +527,12 @@ uint64_t
 db_log_size(const struct meta_db *db)
 {
     return (uint64_t)db->pages * 4096;
+}
+
+uint64_t
+db_size(const struct meta_db *db)
+{
+    struct stat sb;
+
+    return stat(db->path, &sb) == 0 ? (uint64_t)sb.st_size : 0;
 }

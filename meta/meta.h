@@ -65,11 +65,14 @@ struct meta_options {
     // Told what went wrong, where, why, and what to do: one line without newline. May be NULL.
     void (*message)(void *arg, const char *text);
     void *arg;
-    uint32_t cache_inodes;     // attributes and names kept in this process; 0: 65536 of each
+    uint32_t cache_inodes;     // attributes and names kept in this process; 0: 65536 of each, to begin with
+    uint32_t cache_most;       // so many when there are more; 0: cache_inodes, or by the machine's memory
     uint32_t checkpoint_bytes; // of SQLite's log, at which a writer stops to check-point it; 0: 64 MiB
     void (*step)(void *arg,
                  const char *name); // for tests: called at the named places where a process may die
     uint32_t busy_ms;               // how long to wait for the write lock before -ETIMEDOUT; 0: without end
+    // Is an owner with META_OWNER_SHARED still there? Called with the volume's lock held. NULL: none ever is.
+    bool (*owner_alive)(void *arg, uint64_t owner);
 };
 
 enum {
@@ -112,6 +115,8 @@ int meta_set_limits(struct meta *m, uint64_t max_space, uint64_t max_inodes, uin
 // Everything that was committed before the call, by anybody, is on disk when it returns. fsync(2) calls this
 // after the data is on disk.
 int meta_sync(struct meta *m);
+// The same, and all of it is in the database: for who copies that, or goes on with another release.
+int meta_sync_sql(struct meta *m);
 
 // Small work off the hot path, for a thread or an idle moment: checkpoint the log when it has grown, clean up
 // after dead sessions, expire trash. Costs little when there is nothing to do. Never needed for correctness.
@@ -433,6 +438,10 @@ struct meta_lock {
     pid_t pid;  // meta_getlk: who holds it; meta_setlk: told to those who ask
 };
 
+// An owner with this bit is one of the volume, whatever session speaks for it: its locks are there as long as
+// meta_options.owner_alive says so. All others are the session's, and below that bit.
+#define META_OWNER_SHARED (1ULL << 62)
+
 // fcntl locks of `owner` (a number of the caller's choice, by session: a process, an open file description,
 // FUSE's owner). F_UNLCK unlocks, ranges merge and split as POSIX says. -EAGAIN: another holds it; with
 // `wait`, -EDEADLK if waiting would close a circle among waiters. To wait: do { n = meta_lock_seq(ino); r =
@@ -449,6 +458,10 @@ uint32_t meta_lock_seq(struct meta *m, uint64_t ino);
 // waiting is over with meta_lock_cancel.
 int meta_lock_wait(struct meta *m, uint64_t ino, uint32_t seq, int ms);
 int meta_lock_cancel(struct meta *m, uint64_t ino, uint64_t owner);
+// exec: what `owner` has locked under `session`, one of this same process that nobody uses any more, is this
+// session's. -ESRCH: there is no such.
+int meta_lock_take(struct meta *m, uint64_t session, uint64_t owner);
+uint64_t meta_session_number(const struct meta *m);
 
 // ---- change, as seen by caches ----
 

@@ -87,10 +87,24 @@ make(struct shared *s, int fd)
     boot_id(s->boot);
     s->version = SHARED_VERSION;
     s->broken = SHARED_FRESH;
+    s->sql_dirty = 1; // who knows
     // Last: what has the magic is whole.
     atomic_thread_fence(memory_order_release);
     s->magic = SHARED_MAGIC;
     return 0;
+}
+
+// The file, its size and its name: what is synced in the log must be found after a crash.
+static int
+name_on_disk(int fd, const char *dir)
+{
+    int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+
+    if (dirfd < 0 || fsync(fd) < 0 || fsync(dirfd) < 0)
+        r = -errno;
+    if (dirfd >= 0)
+        close(dirfd);
+    return r;
 }
 
 int
@@ -125,12 +139,15 @@ shared_open(const char *dir, struct shared_map *map)
         r = -errno;
         goto out;
     }
-    // Blocks for all of it now: a full disk must not become SIGBUS later.
+    // Blocks for all of it now: a full disk must not become SIGBUS later. (Who changes the size must first
+    // bring the log over, which may hold what was synced: see meta_sync.)
     if ((size_t)sb.st_size != sizeof(struct shared)) {
         if (ftruncate(map->fd, 0) < 0 || (r = posix_fallocate(map->fd, 0, sizeof(struct shared)))) {
             r = r ? -r : -errno;
             goto out;
         }
+        if ((r = name_on_disk(map->fd, dir)) < 0)
+            goto out;
     }
     map->s = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, map->fd, 0);
     if (map->s == MAP_FAILED) {
@@ -317,11 +334,11 @@ shared_unhold(struct shared *s, uint32_t slot, uint64_t ino)
 
     for (uint32_t i = 0, n = hold_reach(s); i < n; i++) {
         _Atomic uint64_t *p = &s->hold[(home + i) & (SHARED_HOLDS - 1)];
+        uint64_t is = key;
 
-        if (atomic_load_explicit(p, memory_order_relaxed) == key) {
-            atomic_store(p, 0);
+        // A session may have several; each goes once.
+        if (atomic_load_explicit(p, memory_order_relaxed) == key && atomic_compare_exchange_strong(p, &is, 0))
             return;
-        }
     }
 }
 

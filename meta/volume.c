@@ -273,8 +273,11 @@ meta_open(const char *url, unsigned flags, const struct meta_options *opt, struc
         goto out;
     }
     atomic_store(m->alive, 1);
-    m->cache = cache_new(m->opt.cache_inodes ? m->opt.cache_inodes : 65536);
-    if (!m->cache) {
+    m->quick = calloc(HOLD_QUICK, sizeof(*m->quick));
+    m->own = calloc(SHARED_COUNTERS, sizeof(*m->own));
+    m->cache = cache_new(m->opt.cache_inodes ? m->opt.cache_inodes : 65536,
+                         m->opt.cache_inodes && !m->opt.cache_most ? m->opt.cache_inodes : m->opt.cache_most);
+    if (!m->quick || !m->own || !m->cache) {
         r = -ENOMEM;
         goto out;
     }
@@ -324,6 +327,8 @@ meta_close(struct meta *m)
     free(m->op.buf);
     free(m->op.index);
     free(m->holds);
+    free((void *)m->quick);
+    free((void *)m->own);
     free(m->watch);
     pthread_mutex_destroy(&m->hold_lock);
     free(m);
@@ -420,21 +425,6 @@ meta_set_limits(struct meta *m, uint64_t max_space, uint64_t max_inodes, uint32_
 }
 
 int
-meta_sync(struct meta *m)
-{
-    struct op *op;
-    int r = op_begin(m, OP_READ, &op);
-
-    if (r < 0)
-        return r;
-    STAT(m, syncs);
-    r = op_flush(op);
-    if (r == 0)
-        r = db_sync(m->db);
-    return op_end(op, r);
-}
-
-int
 meta_maintain(struct meta *m)
 {
     struct op *op;
@@ -470,7 +460,7 @@ meta_owns_fd(const struct meta *m, int fd)
 uint32_t
 meta_version(struct meta *m, uint64_t ino)
 {
-    uint64_t v = node_version(m, ino);
+    uint64_t v = shared_version(m->s, shared_bucket(ino, 0));
 
     return (uint32_t)v + (uint32_t)(v >> 32) * 2; // the epoch's changes too; its parity is the counter's
 }

@@ -48,10 +48,14 @@ pid_t begin_child(void (*fn)(void *), void *arg);
     X(spawn)                                                                                                 \
     X(signals)                                                                                               \
     X(signals_of_old)                                                                                        \
-    X(signals_in_malloc) X(forks_signalled) X(threads) X(cancel) X(fault) X(pass) X(who) X(uses) X(cancels)
+    X(signals_in_malloc) X(forks_signalled) X(threads) X(cancel) X(fault) X(pass) X(who) X(uses) X(cancels)  \
+        X(fifo) X(sockets) X(owners)
 #define X(name) void family_##name(void);
 FAMILIES(X)
 #undef X
+void fifo_child(int fd);
+void owners_child(int kept, int idle);
+void owners_exec(int inherited);
 int exec_child(int argc, char **argv); // what the program does after an exec of itself
 
 #endif
