@@ -48,8 +48,9 @@ pid_t begin_child(void (*fn)(void *), void *arg);
     X(spawn)                                                                                                 \
     X(signals)                                                                                               \
     X(signals_of_old)                                                                                        \
-    X(signals_in_malloc) X(forks_signalled) X(threads) X(cancel) X(fault) X(pass) X(who) X(uses) X(cancels)  \
-        X(fifo) X(sockets) X(owners)
+    X(signals_in_malloc)                                                                                     \
+    X(forks_signalled) X(threads) X(cancel) X(fault) X(pass) X(who) X(uses) X(cancels) X(fifo) X(sockets)    \
+        X(owners)
 #define X(name) void family_##name(void);
 FAMILIES(X)
 #undef X
