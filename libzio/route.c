@@ -305,6 +305,11 @@ route_enter(struct route_guard *g)
         zio_block_signals(&g->oldmask);
     route_depth = 1;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &g->cancel);
+    g->lifted = false;
+    if (unlikely(route_fsize_limit() != RLIM64_INFINITY)) {
+        route_fsize_lift();
+        g->lifted = true;
+    }
 }
 
 void
@@ -314,6 +319,8 @@ route_leave(struct route_guard *g)
         route_depth--;
         return;
     }
+    if (unlikely(g->lifted))
+        route_fsize_lower();
     pthread_setcancelstate(g->cancel, NULL);
     route_depth = 0;
     if (g->masked)

@@ -109,8 +109,7 @@ apply(struct op *op, uint64_t ino, int kind, uint64_t owner, const struct cut *c
     int r = 0;
 
     if (cut->first <= cut->last)
-        r = db_run(m->db, SQL_LOCK_CUT, "iiiiii", ino, (int64_t)kind, session_of(m, owner), owner,
-                   cut->first,
+        r = db_run(m->db, SQL_LOCK_CUT, "iiiiii", ino, (int64_t)kind, session_of(m, owner), owner, cut->first,
                    cut->last);
     for (int i = 0; r >= 0 && i < 3; i++)
         if (piece[i]->start <= piece[i]->stop && piece[i]->type != F_UNLCK)
