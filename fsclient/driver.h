@@ -184,6 +184,7 @@ enum {
     WALK_FOLLOW = 1 << 0, // follow a symbolic link at the end, too
     WALK_PARENT = 1 << 1, // the last component need not be there
     WALK_EMPTY = 1 << 2,  // AT_EMPTY_PATH
+    WALK_UNSEEN = 1 << 3, // the last component is not looked up: !found. Not for "name/", "." and ".."
 };
 
 enum walk_last { WALK_NORM, WALK_DOT, WALK_DOTDOT, WALK_TOP };

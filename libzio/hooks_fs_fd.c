@@ -20,14 +20,13 @@
         struct route_file *f;                                                                                \
         struct fsc_file *file;                                                                               \
         struct route_guard g;                                                                                \
+        struct route_use u;                                                                                  \
         long r;                                                                                              \
-        if (likely(!route_fd(fd)) || !(f = route_file_get(fd)))                                              \
+        if (likely(!route_fd(fd)) || !(f = route_begin(&g, &u, fd)))                                         \
             return native;                                                                                   \
         file = route_file_fsc(f);                                                                            \
-        route_enter(&g);                                                                                     \
         r = file ? (long)(call) : route_file_error(f);                                                       \
-        route_leave(&g);                                                                                     \
-        route_file_put(f);                                                                                   \
+        route_end(&g, &u);                                                                                   \
         return (int)route_result(r);                                                                         \
     } while (0)
 

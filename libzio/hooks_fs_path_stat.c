@@ -204,6 +204,8 @@ access_in(struct route_target *t, void *arg)
 {
     struct access_args *a = arg;
 
+    if (!(a->flags & AT_EACCESS))
+        t->at.cred = NULL; // the real user's and group's rights: the library asks for these
     return fsc.access(t->vol->fs, &t->at, t->path, a->mode, fs_at_flags(t, a->flags));
 }
 

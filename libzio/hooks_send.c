@@ -12,6 +12,7 @@
 #include "libzio/real.h"
 #include "libzio/route_node.h"
 #include "libzio/route_priv.h"
+#include "libzio/sys.h"
 #include "libzio/zio.h"
 
 // A thread that is cancelled while it waits lets go of its blocks.
@@ -63,6 +64,22 @@ wants_alignment(int fd, const struct outbuf *o)
         return same;                                                                                         \
     } while (0)
 
+// The library's own calls: see hooks_recv.c.
+#define ONE_INNER(same, list, inner)                                                                         \
+    do {                                                                                                     \
+        OUTBUF o;                                                                                            \
+        const void *p = buf;                                                                                 \
+        if (likely(!outbuf_begin(&o, buf, n)))                                                               \
+            return unlikely(route_on) && route_depth > 0 ? route_result(inner) : same;                       \
+        if (wants_alignment(fd, &o))                                                                         \
+            return same;                                                                                     \
+        if (o.niov == 1)                                                                                     \
+            p = o.iov[0].iov_base;                                                                           \
+        if (o.niov > 1 && list_is_the_same(fd))                                                              \
+            return list;                                                                                     \
+        return same;                                                                                         \
+    } while (0)
+
 static ssize_t
 send_list(int fd, struct outbuf *o, int flags, const struct sockaddr *to, socklen_t len)
 {
@@ -83,7 +100,7 @@ ZIO_EXPORT ssize_t
 write(int fd, const void *buf, size_t n)
 {
     ROUTED(route_write(fd, buf, n));
-    ONE(real.write(fd, p, n), real.writev(fd, o.iov, o.niov));
+    ONE_INNER(real.write(fd, p, n), real.writev(fd, o.iov, o.niov), zsys3(SYS_write, fd, p, n));
 }
 
 ssize_t __write(int fd, const void *buf, size_t n);
@@ -91,14 +108,15 @@ ZIO_EXPORT ssize_t
 __write(int fd, const void *buf, size_t n)
 {
     ROUTED(route_write(fd, buf, n));
-    ONE(real.write(fd, p, n), real.writev(fd, o.iov, o.niov));
+    ONE_INNER(real.write(fd, p, n), real.writev(fd, o.iov, o.niov), zsys3(SYS_write, fd, p, n));
 }
 
 ZIO_EXPORT ssize_t
 pwrite64(int fd, const void *buf, size_t n, off_t off)
 {
     ROUTED(route_pwrite(fd, buf, n, off));
-    ONE(real.pwrite64(fd, p, n, off), real.pwritev64(fd, o.iov, o.niov, off));
+    ONE_INNER(real.pwrite64(fd, p, n, off), real.pwritev64(fd, o.iov, o.niov, off),
+              zsys4(SYS_pwrite64, fd, p, n, off));
 }
 
 ssize_t __pwrite64(int fd, const void *buf, size_t n, off_t off);
@@ -106,14 +124,16 @@ ZIO_EXPORT ssize_t
 __pwrite64(int fd, const void *buf, size_t n, off_t off)
 {
     ROUTED(route_pwrite(fd, buf, n, off));
-    ONE(real.pwrite64(fd, p, n, off), real.pwritev64(fd, o.iov, o.niov, off));
+    ONE_INNER(real.pwrite64(fd, p, n, off), real.pwritev64(fd, o.iov, o.niov, off),
+              zsys4(SYS_pwrite64, fd, p, n, off));
 }
 
 ZIO_EXPORT ssize_t
 pwrite(int fd, const void *buf, size_t n, off_t off)
 {
     ROUTED(route_pwrite(fd, buf, n, off));
-    ONE(real.pwrite64(fd, p, n, off), real.pwritev64(fd, o.iov, o.niov, off));
+    ONE_INNER(real.pwrite64(fd, p, n, off), real.pwritev64(fd, o.iov, o.niov, off),
+              zsys4(SYS_pwrite64, fd, p, n, off));
 }
 
 ZIO_EXPORT ssize_t

@@ -16,9 +16,9 @@
 #include "libzio/route_priv.h"
 #include "libzio/sys.h"
 
-static _Atomic uint64_t fsize = RLIM64_INFINITY; // the program's
-static uint64_t hard = RLIM64_INFINITY;          // under the lock, like what follows
-static unsigned inside;                          // threads for which it was lifted
+_Atomic uint64_t route_fsize = RLIM64_INFINITY; // the program's
+static uint64_t hard = RLIM64_INFINITY;         // under the lock, like what follows
+static unsigned inside;                         // threads for which it was lifted
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static long
@@ -50,13 +50,7 @@ take_over(void)
     if (zsys4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, &r) < 0)
         return;
     hard = r.rlim_max;
-    atomic_store(&fsize, r.rlim_cur);
-}
-
-uint64_t
-route_fsize_limit(void)
-{
-    return atomic_load_explicit(&fsize, memory_order_relaxed);
+    atomic_store(&route_fsize, r.rlim_cur);
 }
 
 void

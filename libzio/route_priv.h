@@ -28,11 +28,18 @@ int route_token_own(struct route_vol *v);
 // A description on the same file for OFD locks: byte `inode` is the flock of that inode. -errno
 int route_lock_fd(struct route_vol *v);
 
+// The two halves of route_enter: see there.
+bool route_enter_outer(struct route_guard *g);
+void route_enter_cancel(struct route_guard *g);
+
 // ---- umask and credentials (route_cred.c) ----
 
 void route_umask_set(mode_t mask); // the program has set it
-// The caller's credential with its umask into t, if that can be had cheaply.
-void route_cred_fill(struct route_target *t);
+#define ROUTE_GROUPS 64
+// The caller's credential into t, if that can be had cheaply; with its umask if the call makes something.
+void route_cred_fill(struct route_target *t, bool makes);
+void route_cred_changes(void);   // around whatever may change a thread's user or groups
+bool route_cred_number(long nr); // is it a system call that does?
 
 // ---- paths (route_path.c, route_walk.c) ----
 
@@ -111,6 +118,9 @@ struct route_file {
     uint64_t ino;
     char *long_path;
     struct route_file *next; // in the list of free ones
+    const void *maker;       // route_thread() of who opened it; NULL: another process
+    atomic_bool many;        // another thread than that one used it, ever
+    atomic_bool dying;       // no reference is left, but a thread uses it
 };
 
 int route_fds_init(void);
@@ -121,6 +131,7 @@ struct route_file *route_file_adopt(uint32_t index); // a record that came over 
 struct route_file *route_file_of(uint32_t index);    // this process's file of a record, with a reference
 int route_file_open(struct route_file *f);           // the fsc_file, where that is due. 0 or -errno
 int route_file_unref(struct route_file *f);          // what closing said
+int route_file_end(struct route_file *f);            // nobody has it any more; for route_thread.c
 // Links descriptor `fd` (just made) to f; takes over the reference. What was linked there is let go.
 void route_link(int fd, struct route_file *f);
 void route_unlink(int fd); // forgets what was linked: the number is closed or overwritten
@@ -134,6 +145,29 @@ int route_file_lock_fd(struct route_file *f); // its descriptor for flock; made 
 // Calls fn for each descriptor from..to that is linked.
 void route_each_fd(unsigned from, unsigned to, void (*fn)(int fd, struct route_file *f, void *arg),
                    void *arg);
+
+// ---- what a thread has for itself (route_thread.c) ----
+
+// route_enter and route_file_get in one, for calls that are to be fast with many threads: no common memory is
+// written. One at a time for each thread; a second one counts references. NULL: fd is not routed after all,
+// and nothing was entered.
+struct route_use {
+    struct route_file *f;
+    void *thread; // NULL: it is a reference
+};
+struct route_file *route_begin(struct route_guard *g, struct route_use *u, int fd);
+void route_end(struct route_guard *g, struct route_use *u);
+extern _Atomic bool route_cancels;          // pthread_cancel was called, ever
+void *route_thread(void);                   // a name for the calling thread; NULL: it has none
+bool route_file_last(struct route_file *f); // no reference is left; true: the caller is to end it
+
+#define ROUTE_COUNTS 4 // reads, their bytes, writes, their bytes; in the order of ZIO_COUNTERS
+#define ROUTE_READS 0
+#define ROUTE_WRITES 2
+void route_count_io(struct route_use *u, unsigned which, uint64_t bytes);
+void route_counts_tell(void); // to the page, those of all threads
+void route_thread_start(void);
+void route_thread_fork_child(void (*late)(struct route_file *f));
 
 // ---- cwd, fork and exec ----
 
@@ -160,9 +194,14 @@ ssize_t route_writev(int fd, const struct iovec *iov, int n);
 ssize_t route_pwrite(int fd, const void *buf, size_t n, off_t off);
 ssize_t route_pwritev(int fd, const struct iovec *iov, int n, off_t off, int flags);
 bool route_bad_address(const void *p, size_t n); // surely none of the program's
-uint64_t route_fsize_limit(void);                // RLIMIT_FSIZE
 // route_fsize.c
 struct rlimit64;
+extern _Atomic uint64_t route_fsize;
+static inline uint64_t
+route_fsize_limit(void) // RLIMIT_FSIZE, as the program set it
+{
+    return atomic_load_explicit(&route_fsize, memory_order_relaxed);
+}
 void route_fsize_start(void);
 void route_fsize_lift(void); // this thread is inside the library from now on: the limit is not for our files
 void route_fsize_lower(void);

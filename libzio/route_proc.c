@@ -55,6 +55,7 @@ route_fork_child(void)
 {
     if (!route_on)
         return;
+    route_cred_changes(); // a clone may be in a user namespace of its own
     rmap_fork_child();
     route_lock_fork_child();
     route_table_fork_child();
@@ -224,6 +225,7 @@ route_start(char **env)
     }
     if (!route_on)
         return;
+    route_thread_start();
     if (fds)
         adopt(fds);
     route_table_make();

@@ -268,11 +268,12 @@ route_rec_new(uint32_t *index)
                 continue;
             atomic_store_explicit(&next_rec, i + 1, memory_order_relaxed);
             mark(mine, i, true);
-            atomic_store(&r->lock, 0);
-            atomic_store(&r->offset, 0);
-            atomic_store(&r->flying, 0);
-            atomic_store(&r->flocked, false);
-            atomic_store(&r->owner, 0);
+            // Nobody else looks at it yet.
+            atomic_store_explicit(&r->lock, 0, memory_order_relaxed);
+            atomic_store_explicit(&r->offset, 0, memory_order_relaxed);
+            atomic_store_explicit(&r->flying, 0, memory_order_relaxed);
+            atomic_store_explicit(&r->flocked, false, memory_order_relaxed);
+            atomic_store_explicit(&r->owner, 0, memory_order_relaxed);
             for (uint32_t top = atomic_load_explicit(&table->top_rec, memory_order_relaxed); i > top;)
                 if (atomic_compare_exchange_weak(&table->top_rec, &top, i))
                     break;

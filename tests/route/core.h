@@ -55,7 +55,10 @@ pid_t begin_child(void (*fn)(void *), void *arg);
     X(pass)                                                                                                  \
     X(fifo)                                                                                                  \
     X(sockets)                                                                                               \
-    X(owners)
+    X(owners)                                                                                                \
+    X(who)                                                                                                   \
+    X(uses)                                                                                                  \
+    X(cancels)
 #define X(name) void family_##name(void);
 FAMILIES(X)
 #undef X
