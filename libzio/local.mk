@@ -25,7 +25,7 @@ zio_fs_paths = %D%/fsreal.c %D%/fsreal.h %D%/hooks_fs.h %D%/hooks_fs_dir.c %D%/h
   %D%/hooks_fs_misc_tty.c %D%/hooks_fs_misc_word.c %D%/hooks_fs_tree_fts.c %D%/route_names.c %D%/route_names.h
 # Routed files: prefixes, records, descriptors, processes.
 zio_fs_core = %D%/hooks_fs_fd.c %D%/hooks_fs_fdctl.c %D%/hooks_fs_exec.c %D%/hooks_fs_fdlock.c %D%/hooks_fs_open.c %D%/hooks_fs_spawn.c \
-  %D%/route.c %D%/route_cred.c %D%/route_cwd.c %D%/route_exec.c %D%/route_fd.c %D%/route_io.c %D%/route_lock_exec.c %D%/route_pass.c %D%/route_path.c %D%/route_proc.c \
+  %D%/route.c %D%/route_cred.c %D%/route_cwd.c %D%/route_exec.c %D%/route_fd.c %D%/route_fsize.c %D%/route_io.c %D%/route_lock_exec.c %D%/route_pass.c %D%/route_path.c %D%/route_proc.c \
   %D%/route_table.c %D%/route_thread.c %D%/route_walk.c %D%/route_node.c %D%/route_sock.c %D%/hooks_fs_sock.c
 # Routed files that the kernel itself maps, runs and copies.
 zio_fs_map = %D%/hooks_fs_copy.c %D%/route_bus.c %D%/route_map.c %D%/route_map_place.c %D%/route_map_table.c %D%/route_libs.c %D%/route_mremap.c \

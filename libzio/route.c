@@ -306,6 +306,11 @@ route_enter_outer(struct route_guard *g)
     if (g->masked)
         zio_block_signals(&g->oldmask);
     route_depth = 1;
+    g->lifted = false;
+    if (unlikely(route_fsize_limit() != RLIM64_INFINITY)) {
+        route_fsize_lift();
+        g->lifted = true;
+    }
     return true;
 }
 
@@ -331,6 +336,8 @@ route_leave(struct route_guard *g)
         route_depth--;
         return;
     }
+    if (unlikely(g->lifted))
+        route_fsize_lower();
     if (unlikely(g->cancellable))
         pthread_setcancelstate(g->cancel, NULL);
     route_depth = 0;

@@ -41,6 +41,7 @@ struct route_guard {
     int cancel;
     int saved_errno;
     bool outer, masked, cancellable;
+    bool lifted; // route_fsize_lift
 };
 void route_enter(struct route_guard *g);
 void route_leave(struct route_guard *g);

@@ -251,6 +251,7 @@ route_exec_native(int dirfd, const char *path, char *const argv[], char *const e
                   const char *exe)
 {
     struct handover h;
+    bool lifted;
     long r;
 
     if (rmap_count)
@@ -263,10 +264,12 @@ route_exec_native(int dirfd, const char *path, char *const argv[], char *const e
 
     if (r < 0)
         return (int)r;
+    lifted = route_fsize_exec();
     if (dirfd == AT_FDCWD && !flags)
         r = zsys3(SYS_execve, path, argv, h.env);
     else
         r = zsys5(SYS_execveat, dirfd, path, argv, h.env, flags);
+    route_fsize_exec_failed(lifted);
     take_back(&h);
     return (int)r;
 }

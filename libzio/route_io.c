@@ -330,22 +330,3 @@ route_lseek(int fd, off_t off, int whence)
     route_end(&g, &u);
     return route_result(r);
 }
-
-// ---- RLIMIT_FSIZE ----
-
-static _Atomic uint64_t fsize = RLIM64_INFINITY;
-
-uint64_t
-route_fsize_limit(void)
-{
-    return atomic_load_explicit(&fsize, memory_order_relaxed);
-}
-
-void
-route_fsize_changed(void)
-{
-    struct rlimit64 r;
-
-    if (route_on && zsys4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, &r) == 0)
-        atomic_store(&fsize, r.rlim_cur);
-}

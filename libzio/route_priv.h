@@ -194,8 +194,22 @@ ssize_t route_writev(int fd, const struct iovec *iov, int n);
 ssize_t route_pwrite(int fd, const void *buf, size_t n, off_t off);
 ssize_t route_pwritev(int fd, const struct iovec *iov, int n, off_t off, int flags);
 bool route_bad_address(const void *p, size_t n); // surely none of the program's
-uint64_t route_fsize_limit(void);                // RLIMIT_FSIZE
-void route_fsize_changed(void);                  // it may be another now
+// route_fsize.c
+struct rlimit64;
+extern _Atomic uint64_t route_fsize;
+static inline uint64_t
+route_fsize_limit(void) // RLIMIT_FSIZE, as the program set it
+{
+    return atomic_load_explicit(&route_fsize, memory_order_relaxed);
+}
+void route_fsize_start(void);
+void route_fsize_lift(void); // this thread is inside the library from now on: the limit is not for our files
+void route_fsize_lower(void);
+int route_fsize_set(int (*set)(const struct rlimit64 *r),
+                    const struct rlimit64 *r); // setrlimit64, as the program asks
+bool route_fsize_exec(void);                   // before execve; what it gave is for route_fsize_exec_failed
+void route_fsize_exec_failed(bool was);
+void route_fsize_fork_child(bool lifted);
 long route_openat2(int dirfd, const char *path, const void *how, size_t size);
 off_t route_lseek(int fd, off_t off, int whence);
 

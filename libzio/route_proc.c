@@ -60,6 +60,7 @@ route_fork_child(void)
     route_lock_fork_child();
     route_table_fork_child();
     route_fd_fork_child();
+    route_fsize_fork_child(fork_guard.lifted);
     route_leave(&fork_guard);
 }
 
@@ -232,5 +233,5 @@ route_start(char **env)
     trim();
     route_cwd_start();
     route_lock_start();
-    route_fsize_changed();
+    route_fsize_start();
 }

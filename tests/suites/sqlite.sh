@@ -7,9 +7,8 @@
 more='crash crash2 crash3 crash4 crash5 crash6 crash7 crash8 walcrash walcrash2 walcrash3 walthread walslow thread001 thread002 thread003
  thread004 thread005 mmap4 writecrash bigfile bigfile2 ioerr ioerr2 ioerr3 ioerr4 ioerr5 ioerr6 backup backup_ioerr autovacuum_crash
  pagerfault2 savepoint4 incrvacuum_ioerr walprotocol trans2 corrupt misc7 shared_err'
-slice='lock lock2 lock3 lock4 lock5 lock6 lock7 symlink symlink2 tempdb journal1 journal2 journal3 wal wal2 wal3 wal5 walrestart walpersist
- walnoshm mmap1 mmap2 mmap3 crash8 io superlock exclusive exclusive2 temptable multiplex quota pager1 nolock filefmt backup2 attach2 sync
- sync2 bigfile2 avfs zipfile busy walro walro2 openv2 delete_db chunksize readonly'
+slice='lock lock2 lock4 lock5 symlink tempdb journal1 journal2 wal walrestart walpersist walnoshm mmap1 mmap3 crash8 io superlock exclusive
+ nolock backup2 walro delete_db readonly'
 
 # one FILE: a test file in a process of its own; an end that was not told is a failure of its own.
 one() {
@@ -46,5 +45,5 @@ need setpriv
 need_built sqlite/build/testfixture
 be_user 65534 # the suite fails where nothing is forbidden to it
 "${as_user[@]}" test -x "$SUITES/sqlite/build/testfixture" || skip_all "an ordinary user can't run what is in $SUITES"
-roads 90 3000
+roads 120 3000
 finish
