@@ -15,6 +15,7 @@
 #include <pthread.h>
 
 #include "chunk/chunk.h"
+#include "common/forkgate.h"
 #include "fsclient/driver.h"
 #include "meta/meta.h"
 
@@ -80,7 +81,6 @@ struct local {
     int lock_fd;            // DIR/lock: byte `ino` is the lock of that inode
     _Atomic uint32_t *gate; // its first word, shared by all: somebody wants everything (local_lock.c)
     pthread_mutex_t table_lock;
-    bool fork_locked; // by the thread that forks
     struct linode *table[LOCAL_TABLE];
     uint32_t idle;                          // inodes in the table that nobody uses
     uint32_t hand;                          // the bucket that is trimmed next
@@ -107,6 +107,21 @@ void local_attr(const struct meta_attr *in, struct fsc_attr *out);
 // local.c: the chunk engine's way to the disk in volumes opened from now on; NULL: the system's. Tests put
 // faults here.
 extern const struct chunk_io *local_io;
+
+// The table of inodes and the list of tokens: what a fork must find whole.
+static inline void
+table_lock(struct local *l)
+{
+    forkgate_enter();
+    pthread_mutex_lock(&l->table_lock);
+}
+
+static inline void
+table_unlock(struct local *l)
+{
+    pthread_mutex_unlock(&l->table_lock);
+    forkgate_leave();
+}
 
 // local_lock.c
 int local_lock_open(struct local *l);

@@ -93,17 +93,27 @@ _Exit(int code)
 ZIO_EXPORT int
 unshare(int flags)
 {
+    int r;
+
     if (zio_on())
         zio_stop("the program changes its namespaces");
-    return real.unshare(flags);
+    route_cred_changes();
+    r = real.unshare(flags);
+    route_cred_changes();
+    return r;
 }
 
 ZIO_EXPORT int
 setns(int fd, int type)
 {
+    int r;
+
     if (zio_on())
         zio_stop("the program changes its namespaces");
-    return real.setns(fd, type);
+    route_cred_changes();
+    r = real.setns(fd, type);
+    route_cred_changes();
+    return r;
 }
 
 // Our reservations would count against a limit on addresses.
@@ -225,8 +235,14 @@ syscall(long nr, ...)
     forks = nr == SYS_fork || (nr == SYS_clone && !(a[0] & CLONE_VM) && a[1] == 0);
     if (zio_on() && !forks)
         before_syscall(nr, a);
-    if (!forks)
-        return real_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+    if (!forks) {
+        if (likely(!route_on) || !route_cred_number(nr))
+            return real_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+        route_cred_changes();
+        r = real_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+        route_cred_changes();
+        return r;
+    }
     fork_prepare();
     r = real_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
     if (r == 0)

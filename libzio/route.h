@@ -40,7 +40,7 @@ struct route_guard {
     uint64_t oldmask;
     int cancel;
     int saved_errno;
-    bool outer, masked;
+    bool outer, masked, cancellable;
 };
 void route_enter(struct route_guard *g);
 void route_leave(struct route_guard *g);
@@ -76,7 +76,6 @@ struct route_target {
     int links;               // followed across borders
     bool looked;             // native, and no link leads into a volume
     struct fsc_cred cred;
-    gid_t groups[64];
     char escape[PATH_MAX]; // at.escape
     char buf[PATH_MAX];    // where a path had to be made
 };

@@ -21,7 +21,7 @@
 #include "libzio/route_priv.h"
 #include "libzio/sys.h"
 
-#define MAGIC 0x5a494f5461626c32u // "ZIOTabl2"
+#define MAGIC 0x5a494f5461626c33u // "ZIOTabl3"
 #define RECORDS ROUTE_RECORDS
 #define SLOTS 1024u
 #define STAMP_MAX (1ull << 43) // a file of ext4 may be that large
@@ -34,13 +34,16 @@ struct header {
     uint64_t tag; // of this table in stamps; a multiple of RECORDS
     _Atomic uint32_t next_slot;
     _Atomic uint32_t reaping;
+    _Atomic uint32_t top_rec;  // no record with a higher number was ever used
+    _Atomic uint32_t programs; // a program of a volume was run, ever
 };
 
 struct slot {
     _Atomic uint32_t pid; // 0: free
     uint32_t spare;
     uint64_t started; // of the process (field 22 of /proc/PID/stat), so that a number used again is noticed
-    uint64_t pad[6];
+    _Atomic uint64_t exe_vol, exe_ino; // the program of a volume that it runs; 0: a native one
+    uint64_t pad[4];
     _Atomic uint64_t bits[RECORDS / 64];
 };
 
@@ -134,6 +137,7 @@ free_slot(struct slot *s)
         for (; bits; bits &= bits - 1)
             rec_unref(w * 64 + (uint32_t)__builtin_ctzll(bits));
     }
+    atomic_store(&s->exe_ino, 0);
     atomic_store(&s->pid, 0);
 }
 
@@ -264,10 +268,15 @@ route_rec_new(uint32_t *index)
                 continue;
             atomic_store_explicit(&next_rec, i + 1, memory_order_relaxed);
             mark(mine, i, true);
-            atomic_store(&r->lock, 0);
-            atomic_store(&r->offset, 0);
-            atomic_store(&r->flying, 0);
-            atomic_store(&r->flocked, false);
+            // Nobody else looks at it yet.
+            atomic_store_explicit(&r->lock, 0, memory_order_relaxed);
+            atomic_store_explicit(&r->offset, 0, memory_order_relaxed);
+            atomic_store_explicit(&r->flying, 0, memory_order_relaxed);
+            atomic_store_explicit(&r->flocked, false, memory_order_relaxed);
+            atomic_store_explicit(&r->owner, 0, memory_order_relaxed);
+            for (uint32_t top = atomic_load_explicit(&table->top_rec, memory_order_relaxed); i > top;)
+                if (atomic_compare_exchange_weak(&table->top_rec, &top, i))
+                    break;
             *index = i;
             return r;
         }
@@ -346,6 +355,72 @@ route_rec_alone(uint32_t index)
     if (atomic_load(&records[index].procs) > 1)
         reap();
     return atomic_load(&records[index].procs) <= 1;
+}
+
+// ---- programs that run, and files that are written (ETXTBSY) ----
+
+void
+route_table_runs(uint64_t vol, uint64_t ino, uint64_t old[2])
+{
+    uint64_t was[2] = {0, 0};
+
+    if (mine) {
+        was[0] = atomic_load(&mine->exe_vol);
+        was[1] = atomic_load(&mine->exe_ino);
+    }
+    memcpy(old, was, sizeof was);
+    if (!mine || (!ino && !was[1]))
+        return;
+    atomic_store(&mine->exe_vol, vol);
+    atomic_store(&mine->exe_ino, ino);
+    if (ino)
+        atomic_store(&table->programs, 1);
+}
+
+bool
+route_table_running(uint64_t vol, uint64_t ino)
+{
+    if (!route_table_any_program())
+        return false;
+    for (struct slot *s = slots; s < slots + min_of(atomic_load(&table->next_slot), SLOTS); s++) {
+        uint32_t pid = atomic_load(&s->pid);
+
+        if (pid && atomic_load(&s->exe_ino) == ino && atomic_load(&s->exe_vol) == vol &&
+            alive(pid & ~PENDING, pid & PENDING ? 0 : s->started))
+            return true;
+    }
+    return false;
+}
+
+bool
+route_table_any_program(void)
+{
+    return table && atomic_load_explicit(&table->programs, memory_order_relaxed);
+}
+
+static bool
+written(uint64_t vol, uint64_t ino)
+{
+    uint32_t top = table ? atomic_load(&table->top_rec) : 0;
+
+    for (uint32_t i = 0; table && i <= top; i++) {
+        struct route_rec *r = &records[i];
+        int flags = atomic_load_explicit(&r->flags, memory_order_relaxed);
+
+        if (atomic_load_explicit(&r->procs, memory_order_relaxed) && r->ino == ino && r->vol == vol &&
+            !(flags & O_PATH) && (flags & O_ACCMODE) != O_RDONLY)
+            return true;
+    }
+    return false;
+}
+
+bool
+route_table_written(uint64_t vol, uint64_t ino)
+{
+    if (!written(vol, ino))
+        return false;
+    reap(); // by who was killed, perhaps
+    return written(vol, ino);
 }
 
 // ---- the lock of a record ----
@@ -469,6 +544,10 @@ route_table_fork_prepare(void)
     if (table_fd < 0 || !mine)
         return;
     child = new_slot((uint32_t)zsys0(SYS_getpid) | PENDING);
+    if (child) {
+        atomic_store(&child->exe_vol, atomic_load(&mine->exe_vol));
+        atomic_store(&child->exe_ino, atomic_load(&mine->exe_ino));
+    }
     for (uint32_t w = 0; child && w < RECORDS / 64; w++) {
         uint64_t bits = atomic_load_explicit(&mine->bits[w], memory_order_relaxed);
 

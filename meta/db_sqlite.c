@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/forkgate.h"
+
 #define SHM_FIRST 128 // the byte of the log's index that SQLite's unix VFS locks while it is in use
 #define APPLICATION_ID 0x7a494f66 // "zIOf", in the database's header
 
@@ -260,8 +262,8 @@ db_forget_index(const char *dir)
     return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-int
-db_open(const char *dir, bool create, const struct meta_say *say, struct meta_db **out)
+static int
+open_database(const char *dir, bool create, const struct meta_say *say, struct meta_db **out)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
                 (create ? SQLITE_OPEN_CREATE : 0);
@@ -308,11 +310,24 @@ out:
     return r;
 }
 
+// SQLite has lists of all databases that a process has open.
+int
+db_open(const char *dir, bool create, const struct meta_say *say, struct meta_db **out)
+{
+    int r;
+
+    forkgate_enter();
+    r = open_database(dir, create, say, out);
+    forkgate_leave();
+    return r;
+}
+
 void
 db_close(struct meta_db *db)
 {
     if (!db)
         return;
+    forkgate_enter();
     for (int i = 0; i < SQL_COUNT; i++)
         sqlite3_finalize(db->st[i]);
     sqlite3_close(db->c);
@@ -321,6 +336,7 @@ db_close(struct meta_db *db)
     if (db->guard >= 0)
         close(db->guard);
     free(db);
+    forkgate_leave();
 }
 
 bool

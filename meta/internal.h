@@ -79,10 +79,7 @@ struct meta {
         *own; // of each counter, what this handle's changes made of it that its cache has; the lock
     // under the volume's lock
     struct op op;
-    bool busy;    // a thread of this process is inside
-    bool forking; // between meta_fork_prepare and meta_fork_parent
-    sigset_t fork_mask;
-    bool fork_held; // the shared lock is another handle's
+    bool busy; // a thread of this process is inside
     // Held inodes: inode << 16 | count, without a lock; and those that found no place there.
     _Atomic uint64_t *quick; // HOLD_QUICK
     _Atomic uint32_t nslow;  // nholds, for who has not the lock

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/forkgate.h"
 #include "meta/internal.h"
 
 // `holds` is open addressing with linear probing; under hold_lock, with signals blocked.
@@ -63,6 +64,7 @@ lock_holds(struct meta *m, sigset_t *mask)
 
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, mask);
+    forkgate_enter();
     pthread_mutex_lock(&m->hold_lock);
 }
 
@@ -70,6 +72,7 @@ static void
 unlock_holds(struct meta *m, const sigset_t *mask)
 {
     pthread_mutex_unlock(&m->hold_lock);
+    forkgate_leave();
     pthread_sigmask(SIG_SETMASK, mask, NULL);
 }
 
@@ -359,6 +362,8 @@ session_alive(struct op *op, uint64_t number)
     struct shared *s = op->m->s;
     uint32_t slot = (uint32_t)(number & 0xffff);
 
+    if (number & META_OWNER_SHARED)
+        return op->m->opt.owner_alive && op->m->opt.owner_alive(op->m->opt.arg, number);
     if (slot >= SHARED_SESSIONS || !atomic_load(&s->session[slot].pid) ||
         shared_session_number(s, slot) != number)
         return false;

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/forkgate.h"
+
 static ssize_t
 slurp(const char *path, char *buf, size_t size)
 {
@@ -169,6 +171,7 @@ shared_lock(struct shared *s, uint32_t busy_ms, sigset_t *old)
 
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, old);
+    forkgate_enter();
     if (busy_ms) {
         struct timespec until;
 
@@ -182,8 +185,10 @@ shared_lock(struct shared *s, uint32_t busy_ms, sigset_t *old)
     }
     if (r == EOWNERDEAD)
         return 1;
-    if (r)
+    if (r) {
+        forkgate_leave();
         pthread_sigmask(SIG_SETMASK, old, NULL);
+    }
     return -r;
 }
 
@@ -197,6 +202,7 @@ void
 shared_unlock(struct shared *s, const sigset_t *old)
 {
     pthread_mutex_unlock(&s->lock);
+    forkgate_leave();
     pthread_sigmask(SIG_SETMASK, old, NULL);
 }
 

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
+#include "common/forkgate.h"
 #include "meta/internal.h"
 #include "meta/schema.h"
 
@@ -249,6 +250,7 @@ meta_open(const char *url, unsigned flags, const struct meta_options *opt, struc
     m->map.fd = -1;
     m->stats = &m->stats_none;
     m->flags = flags;
+    (void)forkgate_init(); // without its page it still serves forks that run handlers
     pthread_mutex_init(&m->hold_lock, NULL);
     if (opt)
         m->opt = *opt;
@@ -332,49 +334,6 @@ meta_close(struct meta *m)
     free(m);
 }
 
-void
-meta_fork_prepare(struct meta *m, bool held)
-{
-    sigset_t all;
-
-    if (volume_enter(m) < 0)
-        return;
-    // In the order of a create: the shared lock before that of the holds.
-    m->fork_held = held;
-    if (held) {
-        sigfillset(&all);
-        pthread_sigmask(SIG_BLOCK, &all, &m->fork_mask);
-    } else if (shared_lock(m->s, 0, &m->fork_mask) == 1) {
-        shared_broke(m->s);
-        shared_repaired(m->s);
-    }
-    pthread_mutex_lock(&m->hold_lock);
-    m->forking = true;
-}
-
-void
-meta_fork_parent(struct meta *m)
-{
-    if (!m->forking)
-        return;
-    m->forking = false;
-    pthread_mutex_unlock(&m->hold_lock);
-    if (m->fork_held)
-        pthread_sigmask(SIG_SETMASK, &m->fork_mask, NULL);
-    else
-        shared_unlock(m->s, &m->fork_mask);
-}
-
-void
-meta_fork_release(struct meta *m)
-{
-    if (!m->forking)
-        return;
-    m->forking = false;
-    pthread_mutex_unlock(&m->hold_lock);
-    pthread_sigmask(SIG_SETMASK, &m->fork_mask, NULL); // the shared lock stays the parent's
-}
-
 // The child of a fork goes on: SQLite's connection is as good as the parent's (its locks are not the
 // kernel's, and what it has cached is checked against the shared memory of its log), unless a thread was
 // using it.
@@ -384,7 +343,6 @@ volume_child(struct meta *m)
     struct op *op;
     int r;
 
-    meta_fork_release(m); // the parent's thread blocked signals, and so did this copy of it
     pthread_mutex_init(&m->hold_lock, NULL);
     cache_forget(m->cache);
     if (m->busy) {
