@@ -18,9 +18,11 @@
 #define GROW 8    // times as many entries
 #define SPINS 200 // tries to get at an entry
 
+// The keys are looked at before the lock is taken, and again with it.
 struct node_entry {
     atomic_flag lock;
     uint32_t age;
+    _Atomic uint64_t ino;
     uint64_t version; // 0: empty (a real one is even and its epoch is at least 1)
     struct node node;
 };
@@ -28,7 +30,8 @@ struct node_entry {
 struct name_entry {
     atomic_flag lock;
     uint32_t type;
-    uint64_t version, parent, h, h2, ino;
+    _Atomic uint64_t h;
+    uint64_t version, parent, h2, ino;
 };
 
 struct table {
@@ -163,6 +166,12 @@ set_of(const struct table *t, uint64_t a, uint64_t b)
 }
 
 static bool
+has_key(const _Atomic uint64_t *at, uint64_t key)
+{
+    return atomic_load_explicit(at, memory_order_relaxed) == key;
+}
+
+static bool
 try_lock(atomic_flag *lock)
 {
     return !atomic_flag_test_and_set_explicit(lock, memory_order_acquire);
@@ -195,9 +204,9 @@ cache_node(struct cache *c, uint64_t ino, uint64_t version, struct node *out)
         for (int i = 0; i < WAYS; i++, e++) {
             bool hit;
 
-            if (!try_lock(&e->lock))
+            if (!has_key(&e->ino, ino) || !try_lock(&e->lock))
                 continue;
-            hit = e->node.a.ino == ino && e->version == version;
+            hit = has_key(&e->ino, ino) && e->version == version;
             if (hit)
                 *out = e->node;
             unlock(&e->lock);
@@ -217,12 +226,14 @@ cache_drop_node(struct cache *c, uint64_t ino)
         struct node_entry *e = &t->nodes[set_of(t, ino, 0)];
 
         for (int i = 0; i < WAYS; i++, e++) {
+            // Only who puts changes a key, and that is us.
+            if (!has_key(&e->ino, ino))
+                continue;
             if (!lock_soon(&e->lock)) {
                 all = false;
                 continue;
             }
-            if (e->node.a.ino == ino)
-                e->version = 0;
+            e->version = 0;
             unlock(&e->lock);
         }
     }
@@ -243,6 +254,7 @@ cache_put_node(struct cache *c, uint64_t version, const struct node *node)
         return all; // it is not remembered, no more
     lost = victim->version != 0;
     victim->node = *node;
+    atomic_store_explicit(&victim->ino, node->a.ino, memory_order_relaxed);
     victim->version = version;
     victim->age = c->clock++;
     unlock(&victim->lock);
@@ -263,9 +275,9 @@ cache_name(struct cache *c, uint64_t parent, struct name_hash h, uint64_t versio
         for (int i = 0; i < WAYS; i++, e++) {
             bool hit;
 
-            if (!try_lock(&e->lock))
+            if (!has_key(&e->h, h.h) || !try_lock(&e->lock))
                 continue;
-            hit = e->h == h.h && e->h2 == h.h2 && e->parent == parent && e->version == version;
+            hit = has_key(&e->h, h.h) && e->h2 == h.h2 && e->parent == parent && e->version == version;
             if (hit) {
                 *ino = e->ino;
                 *type = e->type;
@@ -287,11 +299,13 @@ drop_name(struct cache *c, uint64_t parent, uint64_t h)
         struct name_entry *e = &t->names[set_of(t, parent, h)];
 
         for (int i = 0; i < WAYS; i++, e++) {
+            if (!has_key(&e->h, h))
+                continue;
             if (!lock_soon(&e->lock)) {
                 all = false;
                 continue;
             }
-            if (e->h == h && e->parent == parent)
+            if (e->parent == parent)
                 e->version = 0;
             unlock(&e->lock);
         }
@@ -316,7 +330,7 @@ cache_put_name(struct cache *c, uint64_t parent, struct name_hash h, uint64_t ve
         return all;
     lost = victim->version && victim->ino;
     victim->parent = parent;
-    victim->h = h.h;
+    atomic_store_explicit(&victim->h, h.h, memory_order_relaxed);
     victim->h2 = h.h2;
     victim->ino = ino;
     victim->type = type;

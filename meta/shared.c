@@ -94,19 +94,6 @@ make(struct shared *s, int fd)
     return 0;
 }
 
-// The file, its size and its name: what is synced in the log must be found after a crash.
-static int
-name_on_disk(int fd, const char *dir)
-{
-    int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-
-    if (dirfd < 0 || fsync(fd) < 0 || fsync(dirfd) < 0)
-        r = -errno;
-    if (dirfd >= 0)
-        close(dirfd);
-    return r;
-}
-
 int
 shared_open(const char *dir, struct shared_map *map)
 {
@@ -146,8 +133,6 @@ shared_open(const char *dir, struct shared_map *map)
             r = r ? -r : -errno;
             goto out;
         }
-        if ((r = name_on_disk(map->fd, dir)) < 0)
-            goto out;
     }
     map->s = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, map->fd, 0);
     if (map->s == MAP_FAILED) {

@@ -85,6 +85,7 @@ struct shared {
     // What is on disk (sync.c); under the lock.
     uint32_t log_synced; // bytes of the log's present content
     uint32_t sql_dirty;  // SQLite's log has transactions that are not known to be
+    uint32_t named;      // the file's own name is
     uint32_t sql_failed; // the disk refused them once: the next meta_sync tells
     _Atomic uint32_t counter[SHARED_COUNTERS] __attribute__((aligned(64)));
     _Atomic uint32_t wrote[SHARED_COUNTERS]; // data that was overwritten with no change of rows

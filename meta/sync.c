@@ -42,6 +42,19 @@ sync_log(struct shared_log *log, uint32_t from, uint32_t to)
     return to > from && msync((void *)first, end - first, MS_SYNC) < 0 ? -errno : 0;
 }
 
+// The shared file, its size and its name: what is synced in its log must be found after a crash.
+static int
+name_on_disk(struct meta *m)
+{
+    int dirfd = open(m->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+
+    if (dirfd < 0 || fsync(m->map.fd) < 0 || fsync(dirfd) < 0)
+        r = -errno;
+    if (dirfd >= 0)
+        close(dirfd);
+    return r;
+}
+
 static bool
 look(struct meta *m, struct due *due)
 {
@@ -94,6 +107,11 @@ meta_sync(struct meta *m)
     if (m->s->sql_failed) {
         m->s->sql_failed = 0;
         return op_end(op, -EIO);
+    }
+    if (!m->s->named) { // once since the machine started
+        if ((r = name_on_disk(m)) < 0)
+            return op_end(op, r);
+        m->s->named = 1;
     }
     for (int i = 0; i < TRIES; i++) {
         bool todo = look(m, &due);
