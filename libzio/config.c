@@ -88,7 +88,8 @@ read_features(const char *list)
                  {"events", ZIO_F_EVENTS},
                  {"procmapquery", ZIO_F_PROCMAPQUERY},
                  {"populatewrite", ZIO_F_POPULATE},
-                 {"pagemapscan", 0}};
+                 {"pagemapscan", 0},
+                 {"sockmap", 0}};
 
     for (const char *v = list; *v; v += strspn(v, ",")) {
         size_t n = strcspn(v, ","), i;

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// `zio sockmap`, and what `zio run --sockmap` does first: both start zio-sockmap, since zio itself must not bring the
+// BPF library into every command.
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/features.h"
+
+#define NOT_BUILT                                                                                            \
+    "this zIO was built without socket redirection: apt install clang bpftool libbpf-dev, then configure "   \
+    "and build again"
+
+static int
+find(char path[3 * PATH_MAX])
+{
+    return paths_find_exec("zio-sockmap", "/cli", path, 3 * PATH_MAX);
+}
+
+int
+cmd_sockmap(int argc, char **argv)
+{
+    char path[3 * PATH_MAX];
+
+    (void)argc;
+    if (find(path) != 0)
+        return cli_error(CLI_BROKEN, argv[0], NOT_BUILT " (looked in %s)", path);
+    execv(path, argv);
+    return cli_error(CLI_BROKEN, argv[0], "%s: %s", path, strerror(errno));
+}
+
+// The helper leaves a process of its own behind, which is no child of ours: what we become must not find children
+// that it did not make.
+void
+sockmap_join(const char *command)
+{
+    char path[3 * PATH_MAX], self[32];
+    int status = 0;
+    pid_t pid;
+
+    if (features_hidden("sockmap")) {
+        cli_error(0, command, "--sockmap: taken away by ZIO_FEATURES=-sockmap; connections use plain TCP");
+        return;
+    }
+    if (find(path) != 0) {
+        cli_error(0, command, "--sockmap: " NOT_BUILT "; connections use plain TCP");
+        return;
+    }
+    snprintf(self, sizeof self, "%d", (int)getpid());
+    pid = fork();
+    if (pid == 0) {
+        execl(path, command, "keep", self, (char *)NULL);
+        _exit(CLI_NOT_RUN);
+    }
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    // Whatever else it had to say, it has said.
+    if (pid < 0 || !WIFEXITED(status) || WEXITSTATUS(status) == CLI_NOT_RUN)
+        cli_error(0, command, "--sockmap: %s cannot be started; connections use plain TCP", path);
+}
