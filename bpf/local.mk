@@ -16,7 +16,7 @@ CLEANFILES += %D%/vmlinux.h %D%/sockmap.bpf.o %D%/sockmap.skel.h
 	$(AM_V_GEN)$(MKDIR_P) %D% && $(BPFTOOL) btf dump file $(VMLINUX_BTF) format c >$@.tmp && mv $@.tmp $@
 
 %D%/sockmap.bpf.o: %D%/sockmap.bpf.c %D%/sockmap_abi.h %D%/vmlinux.h
-	$(AM_V_GEN)$(CLANG) -O2 -g -Wall -target bpf -D__TARGET_ARCH_x86 -I$(top_srcdir) -I$(top_builddir) -c $< -o $@
+	$(AM_V_GEN)$(CLANG) -O2 -g -Wall -mcpu=v3 -target bpf -D__TARGET_ARCH_x86 -I$(top_srcdir) -I$(top_builddir) -c $< -o $@
 
 %D%/sockmap.skel.h: %D%/sockmap.bpf.o
 	$(AM_V_GEN)$(BPFTOOL) gen skeleton $< name sockmap_bpf >$@.tmp && mv $@.tmp $@

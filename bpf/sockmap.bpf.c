@@ -6,12 +6,14 @@
 // the program can send or receive on the socket: nothing is queued, and where something is (TCP Fast Open), the
 // connection stays as it is.
 //
-// Order. The kernel reads redirected bytes before those that TCP has queued. So a direction may go from redirection
-// to TCP at any time; it comes back only when the receiver has taken every byte that TCP carried and nobody sleeps
-// inside tcp_recvmsg, which would not see redirected bytes (zsm_drained).
+// Order. The kernel reads redirected bytes before those that TCP has queued. So a connection may go back to TCP at any
+// time, and never comes again: redirected bytes would overtake what TCP still holds.
 //
-// A direction is written by its sender alone, under the sender's socket lock. The receiver's socket is only looked
-// at, by address; its cookie, read before and after, tells whether it still is the same socket.
+// Leaving. Whoever sends marks both ends. A timer then takes each out of the map, which makes it an ordinary socket
+// again: when nothing waits in its queue, and its peer is in no call that could still be putting something there.
+//
+// The receiver's socket is only looked at, by address; its cookie, read before and after, tells whether it still is the
+// same socket.
 #include "bpf/vmlinux.h"
 
 #include <bpf/bpf_core_read.h>
@@ -27,20 +29,21 @@ enum { LEVEL_SOCKET = 1, LEVEL_TCP = 6 };
 enum { OPT_PEEK_OFF = 42, OPT_ZEROCOPY = 60, OPT_REPAIR = 19, OPT_ULP = 31, OPT_INQ = 36 };
 enum { ERR_PERM = 1, ERR_NOENT = 2, ERR_NOPROTOOPT = 92, ERR_OPNOTSUPP = 95 };
 enum { SHUT_RECEIVE = 1, SHUT_SEND = 2 };
-enum { USER_CS = 0x33, WAITERS = 8 };
-enum { FLAGS_PLAIN = 0x1 | 0x4000000 | 0x20000000, FLAG_OOB = 0x1 }; // MSG_OOB, MSG_ZEROCOPY, MSG_FASTOPEN
+enum { USER_CS = 0x33, MONOTONIC = 1 };
+enum { FIRST_LOOK_NS = 20000000, NEXT_LOOK_NS = 2000000, SELDOM_NS = 200000000, OFTEN = 100 };
+enum { FLAGS_PLAIN = 0x1 | 0x4000000 | 0x20000000 }; // MSG_OOB, MSG_ZEROCOPY, MSG_FASTOPEN
 
 // Set before loading.
-const volatile __u32 zsm_limit = 1 << 20;  // bytes that may wait in a receiver's queue
-const volatile __u64 zsm_sleeper_func = 0; // address of woken_wake_function; 0: not known
+// Bytes that may wait in a receiver's queue, and that may be sent with no answer. TCP works in parallel with
+// sender and receiver on long runs of bytes, which redirection does not.
+const volatile __u32 zsm_limit = 512 << 10;
 
 struct zsm_control zsm_control = {.version = ZSM_VERSION};
 
 // What an end knows of itself.
 struct zsm_own {
-    struct zsm_key peer; // the peer's key
-    bool tcp;            // sent through TCP last: not to be redirected before that is read
-    bool urgent;         // has sent urgent data: TCP for good
+    struct zsm_key me, peer;
+    bool tcp; // sends through TCP, for good
 };
 
 struct {
@@ -93,7 +96,7 @@ count(__u32 id, __u64 n)
         *v += n;
 }
 
-// --- joining ---
+// --- keys ---
 
 static __always_inline void
 fill_key(struct bpf_sock_ops *ops, struct zsm_key *k)
@@ -151,11 +154,83 @@ fit(struct tcp_sock *tp)
     return !icsk->icsk_inet.sk.sk_user_data;
 }
 
-// Puts the end into the maps. Its peer's entry, or none yet, is the caller's business.
+// --- leaving ---
+
+#define TCP_OF(conn) CAST(struct tcp_sock, (conn)->sock)
+
+static __always_inline bool
+same_socket(const struct zsm_conn *conn)
+{
+    return (__u64)TCP_OF(conn)->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter == conn->cookie;
+}
+
+static __always_inline struct sk_psock *
+psock_of(const struct zsm_conn *conn)
+{
+    struct sock *sk = &TCP_OF(conn)->inet_conn.icsk_inet.sk;
+
+    // The lowest bits are flags.
+    return CAST(struct sk_psock, (__u64)sk->sk_user_data & ~7ULL);
+}
+
+// Does nothing wait in the end's queue? The list's head is its own neighbour then.
+static __always_inline bool
+queue_empty(const struct zsm_conn *conn)
+{
+    struct sk_psock *p = psock_of(conn);
+
+    return (__u64)p->ingress_msg.next == (__u64)p + bpf_core_field_offset(struct sk_psock, ingress_msg);
+}
+
+// Is nothing on its way into the end's queue? The verdict on a message comes before the message is queued. Nobody
+// ever sent; or the only sender has been here again; or no thread is in a call on the sender's socket (each holds a
+// reference, beside the map's own); or five seconds have passed. `conn` is marked, so nothing new is coming.
+static __always_inline bool
+nothing_coming(const struct zsm_conn *conn, const struct zsm_conn *peer)
+{
+    if (!conn->sender || conn->quiet || conn->looks > OFTEN + 25)
+        return true;
+    return !same_socket(peer) || psock_of(peer)->refcnt.refs.counter == 1;
+}
+
+static int
+try_to_leave(void *map, struct zsm_key *k, struct zsm_conn *conn)
+{
+    struct zsm_conn *peer;
+    struct zsm_key m, key = *k;
+
+    mirror(&key, &m);
+    peer = bpf_map_lookup_elem(&zsm_conns, &m);
+    if (!same_socket(conn)) {
+        bpf_map_delete_elem(&zsm_conns, &key);
+        return 0;
+    }
+    // Looked at once, a moment after joining: has the other end joined, too?
+    if (peer && !conn->leaving)
+        return 0;
+    // Pairs with the exchange in zsm_send: either the sender sees the mark, or we see the sender.
+    __sync_lock_test_and_set(&conn->leaving, 1);
+    if (peer)
+        peer->leaving = 1;
+    if ((peer && !nothing_coming(conn, peer)) || !queue_empty(conn))
+        goto later;
+    bpf_map_delete_elem(&zsm_socks, &key);
+    bpf_map_delete_elem(&zsm_conns, &key);
+    count(ZSM_C_left, 1);
+    return 0;
+later:
+    // A program that does not read for long is looked at seldom.
+    bpf_timer_start(&conn->timer, ++conn->looks < OFTEN ? NEXT_LOOK_NS : SELDOM_NS, 0);
+    return 0;
+}
+
+// --- joining ---
+
+// Puts the end into the maps. Whether its peer is there is the caller's business.
 static __always_inline bool
 join(struct bpf_sock_ops *ops, struct zsm_key *k, const struct zsm_key *m, bool server)
 {
-    struct zsm_conn conn = {.family = ops->family, .server = server};
+    struct zsm_conn fresh = {.family = ops->family, .server = server}, *conn;
     struct bpf_sock *sk = ops->sk;
     struct zsm_own *own;
     struct tcp_sock *tp;
@@ -170,23 +245,23 @@ join(struct bpf_sock_ops *ops, struct zsm_key *k, const struct zsm_key *m, bool 
     own = bpf_sk_storage_get(&zsm_own, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
     if (!own)
         return false;
+    own->me = *k;
     own->peer = *m;
-    conn.sock = (__u64)tp;
-    conn.cookie = bpf_get_socket_cookie(ops);
-    if (bpf_sock_hash_update(ops, &zsm_socks, k, BPF_NOEXIST) != 0)
+    fresh.sock = (__u64)tp;
+    fresh.cookie = bpf_get_socket_cookie(ops);
+    if (bpf_map_update_elem(&zsm_conns, k, &fresh, BPF_ANY) != 0)
         return false;
-    if (bpf_map_update_elem(&zsm_conns, k, &conn, BPF_ANY) != 0) {
-        bpf_map_delete_elem(&zsm_socks, k);
+    conn = bpf_map_lookup_elem(&zsm_conns, k);
+    if (!conn || bpf_timer_init(&conn->timer, &zsm_conns, MONOTONIC) != 0 ||
+        bpf_timer_set_callback(&conn->timer, try_to_leave) != 0 ||
+        bpf_sock_hash_update(ops, &zsm_socks, k, BPF_NOEXIST) != 0) {
+        bpf_map_delete_elem(&zsm_conns, k);
         return false;
     }
+    // Other programs of the group have set their flags.
+    bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+    bpf_timer_start(&conn->timer, FIRST_LOOK_NS, 0);
     return true;
-}
-
-static __always_inline void
-callbacks(struct bpf_sock_ops *ops, __u32 on, __u32 off)
-{
-    // Other programs of the group have set theirs.
-    bpf_sock_ops_cb_flags_set(ops, (ops->bpf_sock_ops_cb_flags | on) & ~off);
 }
 
 static __always_inline void
@@ -196,10 +271,8 @@ connected(struct bpf_sock_ops *ops)
 
     fill_key(ops, &k);
     mirror(&k, &m);
-    if (zsm_control.paused || !bpf_map_lookup_elem(&zsm_syns, &m) || !join(ops, &k, &m, false))
-        return;
-    // The accepting end decides a moment later. If it does not join, the first round trip shows that.
-    callbacks(ops, BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTT_CB_FLAG, 0);
+    if (!zsm_control.paused && bpf_map_lookup_elem(&zsm_syns, &m))
+        join(ops, &k, &m, false);
 }
 
 static __always_inline void
@@ -210,28 +283,8 @@ accepted(struct bpf_sock_ops *ops)
     fill_key(ops, &k);
     mirror(&k, &m);
     bpf_map_delete_elem(&zsm_syns, &k);
-    if (zsm_control.paused || !bpf_map_lookup_elem(&zsm_conns, &m) || !join(ops, &k, &m, true))
-        return;
-    callbacks(ops, BPF_SOCK_OPS_STATE_CB_FLAG, 0);
-    count(ZSM_C_connections, 1);
-}
-
-// The connecting end looks whether its peer has joined. If not, nothing was ever redirected to it: it leaves.
-static __always_inline void
-round_trip(struct bpf_sock_ops *ops)
-{
-    struct zsm_key k, m;
-
-    fill_key(ops, &k);
-    mirror(&k, &m);
-    if (!bpf_map_lookup_elem(&zsm_conns, &k))
-        return;
-    if (!bpf_map_lookup_elem(&zsm_conns, &m)) {
-        bpf_map_delete_elem(&zsm_socks, &k);
-        bpf_map_delete_elem(&zsm_conns, &k);
-        count(ZSM_C_half, 1);
-    }
-    callbacks(ops, 0, BPF_SOCK_OPS_RTT_CB_FLAG);
+    if (!zsm_control.paused && bpf_map_lookup_elem(&zsm_conns, &m) && join(ops, &k, &m, true))
+        count(ZSM_C_connections, 1);
 }
 
 SEC("sockops")
@@ -256,9 +309,6 @@ zsm_sockops(struct bpf_sock_ops *ops)
         break;
     case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
         accepted(ops);
-        break;
-    case BPF_SOCK_OPS_RTT_CB:
-        round_trip(ops);
         break;
     case BPF_SOCK_OPS_STATE_CB:
         // The kernel takes the socket out of zsm_socks itself when it is closed, and not before: its queue may
@@ -300,55 +350,21 @@ call_flags(void)
     return FLAGS_PLAIN;
 }
 
-// Does nobody sleep in a call on the socket? An entry of epoll has no owner; one of poll(2) or of a sleeper has,
-// and its function tells which.
-static __always_inline bool
-nobody_sleeps(struct socket_wq *wq)
-{
-    struct list_head *head = &wq->wait.head, *at = head->next;
-
-    for (int i = 0; i < WAITERS; i++) {
-        struct wait_queue_entry *e;
-
-        if (at == head)
-            return true;
-        e = CAST(struct wait_queue_entry, (__u64)at - bpf_core_field_offset(struct wait_queue_entry, entry));
-        if (e->private && (!zsm_sleeper_func || (__u64)e->func == zsm_sleeper_func))
-            return false;
-        at = CAST(struct list_head, e->entry.next);
-    }
-    return false;
-}
-
-// Has the receiver taken all that TCP carried, with nobody left inside tcp_recvmsg? Whoever took the last byte held
-// the socket's lock from there until he left, or was on the queue of sleepers; that queue is looked at before
-// and after the lock.
-static __always_inline bool
-zsm_drained(const struct tcp_sock *from, struct tcp_sock *to)
-{
-    struct sock *sk = &to->inet_conn.icsk_inet.sk;
-    struct socket_wq *wq;
-
-    if (*(volatile __u32 *)&to->copied_seq != from->write_seq)
-        return false;
-    wq = CAST(struct socket_wq, sk->sk_wq);
-    return nobody_sleeps(wq) && *(volatile int *)&sk->sk_lock.owned == 0 && nobody_sleeps(wq) &&
-           *(volatile int *)&sk->sk_lock.owned == 0;
-}
-
-// Why this message cannot be redirected, or ZSM_WHY_none.
+// Why the connection goes back to TCP, or ZSM_WHY_none.
 static __always_inline enum zsm_reason
-judge(struct zsm_own *own, const struct zsm_conn *peer, const struct tcp_sock *from, __u64 flags)
+judge(const struct zsm_conn *peer, const struct tcp_sock *from, __u64 flags)
 {
-    struct tcp_sock *to = CAST(struct tcp_sock, peer->sock);
+    struct tcp_sock *to = TCP_OF(peer);
     struct sock *sk = &to->inet_conn.icsk_inet.sk;
     const struct sock *me = &from->inet_conn.icsk_inet.sk;
     __u64 room;
 
-    if (flags & FLAGS_PLAIN || own->urgent)
-        return ZSM_WHY_flags;
-    if ((__u64)sk->__sk_common.skc_cookie.counter != peer->cookie)
+    if (peer->leaving)
         return ZSM_WHY_peer;
+    if (zsm_control.paused)
+        return ZSM_WHY_paused;
+    if (flags & FLAGS_PLAIN)
+        return ZSM_WHY_flags;
     if ((me->__sk_common.skc_state != BPF_TCP_ESTABLISHED && me->__sk_common.skc_state != BPF_TCP_CLOSE_WAIT) ||
         (me->sk_shutdown & SHUT_SEND))
         return ZSM_WHY_state;
@@ -364,24 +380,45 @@ judge(struct zsm_own *own, const struct zsm_conn *peer, const struct tcp_sock *f
         room = zsm_limit;
     if (sk->sk_backlog.rmem_alloc.counter > (__s64)room)
         return ZSM_WHY_backlog;
-    if (own->tcp && !zsm_drained(from, to))
-        return ZSM_WHY_drain;
-    if ((__u64)sk->__sk_common.skc_cookie.counter != peer->cookie)
-        return ZSM_WHY_peer;
-    return ZSM_WHY_none;
+    return same_socket(peer) ? ZSM_WHY_none : ZSM_WHY_peer;
+}
+
+// Has more than the limit gone one way since the receiver last answered? Its answers are looked at each time the
+// limit is reached, so between once and twice the limit is what it takes.
+static __always_inline bool
+is_stream(const struct zsm_own *own, struct zsm_conn *peer, __u32 size)
+{
+    struct zsm_conn *me;
+
+    peer->streak += size;
+    if (peer->streak <= zsm_limit)
+        return false;
+    me = bpf_map_lookup_elem(&zsm_conns, &own->me);
+    if (!me || me->messages == peer->answers)
+        return true;
+    peer->answers = me->messages;
+    peer->streak = size;
+    return false;
 }
 
 static __always_inline int
-pass(struct zsm_own *own, struct zsm_conn *peer, enum zsm_reason why, __u32 size)
+leave(struct zsm_own *own, struct zsm_conn *peer, enum zsm_reason why)
 {
+    struct zsm_conn *me = bpf_map_lookup_elem(&zsm_conns, &own->me);
+
     own->tcp = true;
-    if (peer) {
-        peer->passed += size;
-        peer->why = why;
-        peer->last_was_tcp = 1;
+    if (me) {
+        if (!me->leaving)
+            me->why = why;
+        me->leaving = 1;
+        bpf_timer_start(&me->timer, NEXT_LOOK_NS, 0);
     }
-    count(ZSM_C_passed_messages, 1);
-    count(ZSM_C_passed_bytes, size);
+    if (peer) {
+        if (!peer->leaving)
+            peer->why = why;
+        peer->leaving = 1;
+        bpf_timer_start(&peer->timer, NEXT_LOOK_NS, 0);
+    }
     return SK_PASS;
 }
 
@@ -390,12 +427,11 @@ int
 zsm_send(struct sk_msg_md *msg)
 {
     struct bpf_sock *sk = msg->sk;
-    __u32 size = msg->size;
-    enum zsm_reason why;
+    __u32 size = msg->size, thread = (__u32)bpf_get_current_pid_tgid();
     struct zsm_conn *peer;
+    enum zsm_reason why;
     struct zsm_own *own;
     struct tcp_sock *tp;
-    __u64 flags;
 
     if (!sk)
         return SK_PASS;
@@ -403,26 +439,30 @@ zsm_send(struct sk_msg_md *msg)
     tp = bpf_skc_to_tcp_sock(sk);
     if (!own || !tp)
         return SK_PASS;
-    flags = call_flags();
-    if (flags & FLAG_OOB)
-        own->urgent = true;
     peer = bpf_map_lookup_elem(&zsm_conns, &own->peer);
-    if (!peer)
-        return pass(own, NULL, ZSM_WHY_peer, size);
-    why = zsm_control.paused ? ZSM_WHY_paused : judge(own, peer, tp, flags);
-    if (why != ZSM_WHY_none)
-        return pass(own, peer, why, size);
-    if (bpf_msg_redirect_hash(msg, &zsm_socks, &own->peer, BPF_F_INGRESS) != SK_PASS)
-        return pass(own, peer, ZSM_WHY_peer, size);
-    if (own->tcp) {
-        own->tcp = false;
-        peer->last_was_tcp = 0;
-        count(ZSM_C_rejoined, 1);
+    if (!own->tcp) {
+        if (peer && peer->sender != thread && __sync_lock_test_and_set(&peer->sender, thread))
+            peer->many = 1;
+        why = peer ? judge(peer, tp, call_flags()) : ZSM_WHY_peer;
+        if (why == ZSM_WHY_none && is_stream(own, peer, size))
+            why = ZSM_WHY_stream;
+        if (why == ZSM_WHY_none &&
+            bpf_msg_redirect_hash(msg, &zsm_socks, &own->peer, BPF_F_INGRESS) == SK_PASS) {
+            peer->redirected += size;
+            peer->messages++;
+            count(ZSM_C_redirected_messages, 1);
+            count(ZSM_C_redirected_bytes, size);
+            return SK_PASS;
+        }
+        leave(own, peer, why == ZSM_WHY_none ? ZSM_WHY_peer : why);
     }
-    peer->redirected += size;
-    peer->messages++;
-    count(ZSM_C_redirected_messages, 1);
-    count(ZSM_C_redirected_bytes, size);
+    if (peer) {
+        peer->passed += size;
+        if (!peer->many && peer->sender == thread)
+            peer->quiet = 1;
+    }
+    count(ZSM_C_passed_messages, 1);
+    count(ZSM_C_passed_bytes, size);
     return SK_PASS;
 }
 

@@ -68,22 +68,6 @@ say(int err, char *why, const char *fmt, ...)
     return err;
 }
 
-// The kernel's address of the function that wakes a sleeper, by which the programs tell one from a poller. 0 where
-// addresses are hidden: then whoever waits counts as a sleeper.
-static uint64_t
-sleeper_func(void)
-{
-    FILE *f = fopen("/proc/kallsyms", "re");
-    unsigned long long address = 0;
-    char name[128], type;
-
-    while (f && fscanf(f, "%llx %c %127s%*[^\n]", &address, &type, name) == 3 && strcmp(name, "woken_wake_function"))
-        address = 0;
-    if (f)
-        fclose(f);
-    return address;
-}
-
 static int
 load_failed(int err, char *why)
 {
@@ -126,7 +110,6 @@ zsm_load(struct zsm **out, const struct zsm_options *o, char *why)
     if (!err) {
         if (o && o->limit)
             z->skel->rodata->zsm_limit = o->limit;
-        z->skel->rodata->zsm_sleeper_func = sleeper_func();
         err = sockmap_bpf__load(z->skel);
     }
     if (!err) {

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <linux/types.h>
+#include <linux/bpf.h>
 
 #include "bpf/sockmap_abi.h"
 
@@ -19,7 +19,7 @@
 struct zsm;
 
 struct zsm_options {
-    uint32_t limit; // bytes that may wait in one receiver's queue; 0: the default (1 MiB)
+    uint32_t limit; // bytes that may wait in one receiver's queue; 0: the default (512 KiB)
 };
 
 // Each returns 0, or -errno with a sentence in why[ZSM_WHY]. What is returned in *out is the caller's: zsm_close().

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the BPF programs and their loader share: the forms of the maps. Included by both, so fixed-width types only;
-// <linux/types.h> or vmlinux.h comes first.
+// <linux/bpf.h> or vmlinux.h comes first.
 #ifndef ZIO_BPF_SOCKMAP_ABI_H
 #define ZIO_BPF_SOCKMAP_ABI_H
 
@@ -22,18 +22,42 @@ struct zsm_key {
     __u64 netns; // cookie of the network namespace
 };
 
-// A joined end. Owned by the end itself from joining to TCP_CLOSE; `redirected` and `passed` are written by its
-// peer as it sends.
+// A joined end. Owned by the end itself from joining to leaving; the counters are written by its peer as it sends.
 struct zsm_conn {
-    __u64 sock;             // struct tcp_sock in the kernel; only believed while its cookie is `cookie`
-    __u64 cookie;           // socket cookie: never used twice
-    __u64 redirected;       // bytes that came past TCP
-    __u64 passed;           // bytes that came through TCP although both ends had joined
-    __u64 messages;         // redirected messages
-    __u32 family;           // AF_INET or AF_INET6, as the program opened it
-    __u32 server;           // 1: the accepting end
-    __u32 why;              // the last reason (enum zsm_reason) for the way through TCP
-    __u32 last_was_tcp;     // 1: what its peer sends goes through TCP now
+    struct bpf_timer timer; // looks whether the end can leave
+    __u64 sock;       // struct tcp_sock in the kernel; only believed while its cookie is `cookie`
+    __u64 cookie;     // socket cookie: never used twice
+    __u64 redirected; // bytes that came past TCP
+    __u64 passed;     // bytes that came through TCP although both ends had joined
+    __u64 messages;   // redirected messages
+    __u64 streak;     // bytes since it was last seen that this end answers
+    __u64 answers;    // its peer's `messages` then
+    __u32 family;     // AF_INET or AF_INET6, as the program opened it
+    __u32 server;     // 1: the accepting end
+    __u32 leaving;    // 1: the connection goes back to TCP; nothing is redirected to this end any more
+    __u32 why;        // enum zsm_reason for that
+    __u32 looks;      // how often the timer found that the end cannot leave yet
+    __u32 sender;     // thread that sends to this end; 0: none has
+    __u32 many;       // 1: several do
+    __u32 quiet;      // 1: the one sender has come again after its last redirected message
+};
+
+// X(id, help): why a connection goes back to TCP.
+#define ZSM_REASONS(X)                                                                                               \
+    X(none, "it does not")                                                                                           \
+    X(peer, "the other end has not joined, or has left")                                                             \
+    X(paused, "redirection is being switched off")                                                                   \
+    X(flags, "urgent data, MSG_ZEROCOPY or a call whose flags cannot be seen")                                       \
+    X(state, "an end is closing")                                                                                    \
+    X(option, "SO_RCVLOWAT or an upper layer protocol")                                                              \
+    X(backlog, "much is sent that is not read, and TCP makes the sender wait")                                       \
+    X(stream, "much is sent with no answer, which TCP does as fast")
+
+enum zsm_reason {
+#define X(id, help) ZSM_WHY_##id,
+    ZSM_REASONS(X)
+#undef X
+        ZSM_NREASONS
 };
 
 // What an end's socket looks like now (the program zsm_look fills it in).
@@ -47,34 +71,15 @@ struct zsm_view {
     __u32 pad;
 };
 
-// X(id, help): why bytes of a joined connection go through TCP.
-#define ZSM_REASONS(X)                                                                                               \
-    X(none, "never")                                                                                                 \
-    X(peer, "the other end has not joined, or has left")                                                             \
-    X(paused, "redirection is being switched off")                                                                   \
-    X(flags, "urgent data, MSG_ZEROCOPY or a call whose flags cannot be seen")                                       \
-    X(state, "an end is closing")                                                                                    \
-    X(option, "SO_RCVLOWAT or an upper layer protocol")                                                              \
-    X(backlog, "the reader is slow")                                                                                 \
-    X(drain, "bytes that went through TCP have not been read yet")
-
-enum zsm_reason {
-#define X(id, help) ZSM_WHY_##id,
-    ZSM_REASONS(X)
-#undef X
-        ZSM_NREASONS
-};
-
 // X(id, help): counters of the whole set, summed over CPUs.
 #define ZSM_COUNTERS(X)                                                                                              \
     X(connections, "connections joined (both ends)")                                                                 \
-    X(half, "ends that joined and left, as their peer did not")                                                      \
+    X(left, "ends that went back to TCP")                                                                            \
     X(refused, "connections not joined: an option, an upper layer protocol or early data")                           \
     X(redirected_messages, "messages redirected")                                                                    \
     X(redirected_bytes, "bytes redirected")                                                                          \
-    X(passed_messages, "messages of joined connections through TCP")                                                 \
-    X(passed_bytes, "bytes of joined connections through TCP")                                                       \
-    X(rejoined, "directions that came back from TCP")                                                                \
+    X(passed_messages, "messages through TCP while a connection goes back to it")                                    \
+    X(passed_bytes, "bytes of those")                                                                                \
     X(options_refused, "socket options refused on joined sockets")
 
 enum zsm_counter {

@@ -83,14 +83,14 @@ add_end(void *arg, const struct zsm_key *k, const struct zsm_conn *c)
                       "netns", (json_int_t)k->netns, "end", c->server ? "accepted" : "connected", "state", state,
                       "redirected_bytes", (json_int_t)c->redirected, "redirected_messages", (json_int_t)c->messages,
                       "tcp_bytes", (json_int_t)c->passed, "waiting_bytes", (json_int_t)v.waiting, "waiting_tcp_bytes",
-                      (json_int_t)v.in_tcp, "tcp_now", (int)c->last_was_tcp, "tcp_reason", why));
+                      (json_int_t)v.in_tcp, "leaving", (int)c->leaving, "reason", why));
         return 0;
     }
     if (r->shown == 1)
         printf("\n%-28s %-28s %-11s %10s %10s %10s\n", "RECEIVER", "SENDER", "STATE", "REDIRECTED", "BY TCP", "WAITING");
     printf("%-28s %-28s %-11s %10s %10s %10s%s%s\n", local, remote, state, text_bytes(a, c->redirected),
-           text_bytes(b, c->passed), text_bytes(w, v.waiting), c->passed ? "  " : "",
-           c->passed ? reasons[c->why < ZSM_NREASONS ? c->why : 0].help : "");
+           text_bytes(b, c->passed), text_bytes(w, v.waiting), c->leaving ? "  leaving: " : "",
+           c->leaving ? reasons[c->why < ZSM_NREASONS ? c->why : 0].help : "");
     return 0;
 }
 
