@@ -21,6 +21,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/sockmap_abi.h"
+#include "common/sockmap.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -473,6 +474,16 @@ struct sk_psock___counted {
     __u32 msg_tot_len;
 } __attribute__((preserve_access_index));
 
+static __always_inline __u32
+redirected_unread(const struct zsm_conn *conn)
+{
+    struct sock *sk = &TCP_OF(conn)->inet_conn.icsk_inet.sk;
+
+    if (bpf_core_field_exists(struct sk_psock___counted, msg_tot_len) && sk->sk_user_data)
+        return psock_of(conn)->msg_tot_len;
+    return (__u32)sk->sk_backlog.rmem_alloc.counter;
+}
+
 SEC("syscall")
 int
 zsm_look(struct zsm_view *v)
@@ -490,12 +501,7 @@ zsm_look(struct zsm_view *v)
     v->state = sk->__sk_common.skc_state;
     v->in_tcp = tp->rcv_nxt - tp->copied_seq;
     v->unsent = tp->write_seq - tp->snd_una;
-    v->waiting = (__u32)sk->sk_backlog.rmem_alloc.counter;
-    if (bpf_core_field_exists(struct sk_psock___counted, msg_tot_len) && sk->sk_user_data) {
-        struct sk_psock *psock = CAST(struct sk_psock, (__u64)sk->sk_user_data & ~7ULL);
-
-        v->waiting = psock->msg_tot_len;
-    }
+    v->waiting = redirected_unread(conn);
     v->alive = (__u64)sk->__sk_common.skc_cookie.counter == conn->cookie;
     return 0;
 }
@@ -526,4 +532,43 @@ zsm_setsockopt(struct bpf_sockopt *ctx)
     count(ZSM_C_options_refused, 1);
     bpf_set_retval(-err);
     return 0;
+}
+
+// Unread bytes, redirected ones and TCP's. The end of a connection takes a sequence number, and is no byte.
+static __always_inline int
+unread(const struct zsm_conn *conn)
+{
+    struct tcp_sock *tp = TCP_OF(conn);
+    __u32 n = tp->rcv_nxt - tp->copied_seq;
+
+    if (n && (tp->inet_conn.icsk_inet.sk.__sk_common.skc_flags & (1UL << SOCK_DONE)))
+        n--;
+    return (int)(n + redirected_unread(conn));
+}
+
+// Answers the library of `zio run --sockmap`, which makes good what the kernel does not do for redirected bytes.
+SEC("cgroup/getsockopt")
+int
+zsm_getsockopt(struct bpf_sockopt *ctx)
+{
+    struct bpf_sock *sk = ctx->sk;
+    struct zsm_conn *conn;
+    struct zsm_own *own;
+    int *answer = ctx->optval;
+
+    if (ctx->level != ZSM_LEVEL || !sk || (void *)(answer + 1) > ctx->optval_end)
+        return 1;
+    own = bpf_sk_storage_get(&zsm_own, sk, 0, 0);
+    if (!own)
+        return 1;
+    conn = bpf_map_lookup_elem(&zsm_conns, &own->me);
+    if (ctx->optname == ZSM_JOINED)
+        *answer = conn ? ZSM_IS : ZSM_WAS;
+    else if (ctx->optname == ZSM_INQ && conn)
+        *answer = unread(conn);
+    else
+        return 1;
+    ctx->optlen = sizeof *answer;
+    ctx->retval = 0;
+    return 1;
 }

@@ -21,7 +21,7 @@
 #include "bpf/sockmap.skel.h"
 
 // The parts of a set, and the names of their pins.
-#define PROGRAMS(X) X(sockops) X(send) X(setsockopt) X(look)
+#define PROGRAMS(X) X(sockops) X(send) X(setsockopt) X(getsockopt) X(look)
 #define MAPS(X) X(socks) X(conns) X(syns) X(own) X(counters)
 
 enum part {
@@ -38,10 +38,21 @@ static const char *const part_names[NPARTS] = {
 #undef X
         "control"};
 
+// Where the programs are attached to a control group. sockops last: until then nothing joins.
+enum { NHOOKS = 3 };
+
+static const struct {
+    enum part part;
+    enum bpf_attach_type type;
+    const char *suffix; // of the link's pin
+} hooks[NHOOKS] = {{P_setsockopt, BPF_CGROUP_SETSOCKOPT, "setsockopt"},
+                   {P_getsockopt, BPF_CGROUP_GETSOCKOPT, "getsockopt"},
+                   {P_sockops, BPF_CGROUP_SOCK_OPS, "sockops"}};
+
 struct zsm {
     struct sockmap_bpf *skel; // NULL for a set that was opened by its pins
     int fd[NPARTS];           // owned by skel where there is one
-    int link[2];              // attachments that end with us; -1: none
+    int link[NHOOKS];         // attachments that end with us; -1: none
 };
 
 enum { PATH_LEN = PATH_MAX + NAME_MAX };
@@ -101,7 +112,7 @@ zsm_load(struct zsm **out, const struct zsm_options *o, char *why)
 
     if (!z)
         return say(-ENOMEM, why, "out of memory");
-    z->link[0] = z->link[1] = -1;
+    memset(z->link, -1, sizeof z->link);
     kernel_log = complaints;
     libbpf_set_print(gather);
     z->skel = sockmap_bpf__open();
@@ -131,7 +142,7 @@ zsm_close(struct zsm *z)
 {
     if (!z)
         return;
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < NHOOKS; i++)
         if (z->link[i] >= 0)
             close(z->link[i]);
     for (size_t i = 0; !z->skel && i < NPARTS; i++)
@@ -183,7 +194,7 @@ zsm_open(struct zsm **out, const char *bpffs, char *why)
     *out = NULL;
     if (!z)
         return say(-ENOMEM, why, "out of memory");
-    z->link[0] = z->link[1] = -1;
+    memset(z->link, -1, sizeof z->link);
     for (size_t i = 0; i < NPARTS; i++)
         z->fd[i] = -1;
     for (size_t i = 0; !err && i < NPARTS; i++) {
@@ -271,20 +282,15 @@ zsm_unpin(const char *bpffs, char *why)
 int
 zsm_attach(struct zsm *z, const char *path, const char *bpffs, const char *name, char *why)
 {
-    static const struct {
-        enum part part;
-        enum bpf_attach_type type;
-        const char *suffix;
-    } what[2] = {{P_setsockopt, BPF_CGROUP_SETSOCKOPT, "setsockopt"}, {P_sockops, BPF_CGROUP_SOCK_OPS, "sockops"}};
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = fd < 0 ? -errno : 0, link[2] = {-1, -1};
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = fd < 0 ? -errno : 0, link[NHOOKS] = {-1, -1, -1};
     char pin[PATH_LEN], sub[NAME_MAX + 16];
 
     // A link never replaces another program: BPF_F_ALLOW_MULTI is implied.
-    for (size_t i = 0; !err && i < 2; i++)
-        if ((link[i] = bpf_link_create(z->fd[what[i].part], fd, what[i].type, NULL)) < 0)
+    for (size_t i = 0; !err && i < NHOOKS; i++)
+        if ((link[i] = bpf_link_create(z->fd[hooks[i].part], fd, hooks[i].type, NULL)) < 0)
             err = -errno;
-    for (size_t i = 0; !err && bpffs && i < 2; i++) {
-        snprintf(sub, sizeof sub, "%s-%s", name, what[i].suffix);
+    for (size_t i = 0; !err && bpffs && i < NHOOKS; i++) {
+        snprintf(sub, sizeof sub, "%s-%s", name, hooks[i].suffix);
         err = pin_path(pin, bpffs, "/links", sub);
         if (!err && bpf_obj_pin(link[i], pin) < 0)
             err = -errno;
@@ -294,7 +300,7 @@ zsm_attach(struct zsm *z, const char *path, const char *bpffs, const char *name,
     if (fd >= 0)
         close(fd);
     // Without a pin, the descriptor is what holds the attachment.
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < NHOOKS; i++) {
         if (link[i] >= 0 && !err && !bpffs)
             z->link[i] = link[i];
         else if (link[i] >= 0)
@@ -308,12 +314,11 @@ zsm_attach(struct zsm *z, const char *path, const char *bpffs, const char *name,
 int
 zsm_detach(const char *bpffs, const char *name)
 {
-    static const char *const suffix[2] = {"sockops", "setsockopt"};
     char path[PATH_LEN], sub[NAME_MAX + 16];
     int err = 0;
 
-    for (size_t i = 0; i < 2; i++) {
-        snprintf(sub, sizeof sub, "%s-%s", name, suffix[i]);
+    for (size_t i = 0; i < NHOOKS; i++) {
+        snprintf(sub, sizeof sub, "%s-%s", name, hooks[i].suffix);
         err = pin_path(path, bpffs, "/links", sub);
         if (!err && unlink(path) < 0)
             err = -errno;

@@ -50,8 +50,9 @@ error_t cli_rest(int key, struct argp_state *state, int *argc, char ***rest);
 
 // --- sockmap.c ---
 // Puts this process into a control group of its own whose same-host connections pass by TCP. Where that cannot be
-// done, says why on standard error, and that plain TCP is used. `command` opens messages.
-void sockmap_join(const char *command);
+// done, or `program` takes no library, says why on standard error, and that plain TCP is used. `command` opens
+// messages.
+void sockmap_join(const char *command, const char *program);
 
 // --- paths.c ---
 // Where zIO's own files are. Both write an absolute path to out[len] and return 0, or -ENOENT and, in out,

@@ -197,6 +197,6 @@ cmd_run(int argc, char **argv)
         return cli_error(CLI_BROKEN, NAME, "%s: LD_PRELOAD takes no path with a blank or a colon in it",
                          library);
     if (run.sockmap)
-        sockmap_join(NAME);
+        sockmap_join(NAME, run.argv[0]);
     return launch_exec(NAME, library, run.argv);
 }

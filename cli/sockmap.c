@@ -3,12 +3,15 @@
 // BPF library into every command.
 #include <errno.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/features.h"
+#include "cli/launch.h"
+#include "common/sockmap.h"
 
 #define NOT_BUILT                                                                                            \
     "this zIO was built without socket redirection: apt install clang bpftool libbpf-dev, then configure "   \
@@ -35,14 +38,19 @@ cmd_sockmap(int argc, char **argv)
 // The helper leaves a process of its own behind, which is no child of ours: what we become must not find children
 // that it did not make.
 void
-sockmap_join(const char *command)
+sockmap_join(const char *command, const char *program)
 {
-    char path[3 * PATH_MAX], self[32];
+    char path[3 * PATH_MAX], self[32], file[PATH_MAX], why[PATH_MAX + 128];
     int status = 0;
     pid_t pid;
 
     if (features_hidden("sockmap")) {
         cli_error(0, command, "--sockmap: taken away by ZIO_FEATURES=-sockmap; connections use plain TCP");
+        return;
+    }
+    // What the kernel leaves undone for redirected bytes, the library does.
+    if (progfile_resolve(program, file) == 0 && progfile_check(file, why, sizeof why) > 0) {
+        cli_error(0, command, "--sockmap: %s %s; its connections use plain TCP", file, why);
         return;
     }
     if (find(path) != 0) {
@@ -60,4 +68,6 @@ sockmap_join(const char *command)
     // Whatever else it had to say, it has said.
     if (pid < 0 || !WIFEXITED(status) || WEXITSTATUS(status) == CLI_NOT_RUN)
         cli_error(0, command, "--sockmap: %s cannot be started; connections use plain TCP", path);
+    else if (WEXITSTATUS(status) == CLI_OK)
+        setenv(ZSM_ENV, "1", 1);
 }
