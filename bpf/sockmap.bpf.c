@@ -162,7 +162,15 @@ fit(struct tcp_sock *tp)
 static __always_inline bool
 same_socket(const struct zsm_conn *conn)
 {
-    return (__u64)TCP_OF(conn)->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter == conn->cookie;
+    struct sock *sk = &TCP_OF(conn)->inet_conn.icsk_inet.sk;
+
+    return (__u64)sk->__sk_common.skc_cookie.counter == conn->cookie && sk->__sk_common.skc_refcnt.refs.counter > 0;
+}
+
+static __always_inline bool
+has_psock(const struct zsm_conn *conn)
+{
+    return TCP_OF(conn)->inet_conn.icsk_inet.sk.sk_user_data;
 }
 
 static __always_inline struct sk_psock *
@@ -180,7 +188,7 @@ queue_empty(const struct zsm_conn *conn)
 {
     struct sk_psock *p = psock_of(conn);
 
-    return (__u64)p->ingress_msg.next == (__u64)p + bpf_core_field_offset(struct sk_psock, ingress_msg);
+    return !has_psock(conn) || (__u64)p->ingress_msg.next == (__u64)p + bpf_core_field_offset(struct sk_psock, ingress_msg);
 }
 
 // Is nothing on its way into the end's queue? The verdict on a message comes before the message is queued. Nobody
@@ -292,6 +300,7 @@ SEC("sockops")
 int
 zsm_sockops(struct bpf_sock_ops *ops)
 {
+    struct zsm_conn *conn;
     struct bpf_sock *sk;
     struct zsm_key k;
     __u32 one = 1;
@@ -312,12 +321,18 @@ zsm_sockops(struct bpf_sock_ops *ops)
         accepted(ops);
         break;
     case BPF_SOCK_OPS_STATE_CB:
-        // The kernel takes the socket out of zsm_socks itself when it is closed, and not before: its queue may
-        // hold bytes.
+        // Where the program has closed the socket, the kernel has taken it out of zsm_socks. Else its queue may hold
+        // bytes.
         sk = ops->sk;
         if (ops->args[1] == BPF_TCP_CLOSE && sk && bpf_sk_storage_get(&zsm_own, sk, 0, 0)) {
             fill_key(ops, &k);
-            bpf_map_delete_elem(&zsm_conns, &k);
+            conn = bpf_map_lookup_elem(&zsm_conns, &k);
+            if (conn && has_psock(conn)) {
+                conn->leaving = 1;
+                bpf_timer_start(&conn->timer, NEXT_LOOK_NS, 0);
+            } else {
+                bpf_map_delete_elem(&zsm_conns, &k);
+            }
         }
         break;
     }

@@ -47,6 +47,19 @@ joined(int fd)
     return v;
 }
 
+// What FIONREAD ought to say of a joined socket; -1: it is not joined.
+static int
+unread(int fd)
+{
+    int saved = errno, n = -1;
+    socklen_t len = sizeof n;
+
+    if (getsockopt(fd, ZSM_LEVEL, ZSM_INQ, &n, &len) < 0)
+        n = -1;
+    errno = saved;
+    return n;
+}
+
 static bool
 nonblocking(int fd)
 {
@@ -206,7 +219,8 @@ top_up(int fd, const struct msghdr *m, size_t got, int flags)
     int saved = errno;
     ssize_t r;
 
-    if (joined(fd) != ZSM_IS)
+    // (an error or an end must stay for the next call)
+    if (unread(fd) <= 0)
         return (ssize_t)got;
     rest(m, got, iov, &part.msg_iovlen);
     r = next.recvmsg(fd, &part, flags | MSG_DONTWAIT);
@@ -324,21 +338,16 @@ sm_ioctl(int fd, unsigned long request, ...)
 {
     va_list ap;
     void *arg;
-    int r;
+    int n;
 
     va_start(ap, request);
     arg = va_arg(ap, void *);
     va_end(ap);
-    r = next.ioctl(fd, request, arg);
-    if (request == FIONREAD && r == 0) {
-        int saved = errno, n;
-        socklen_t len = sizeof n;
-
-        if (getsockopt(fd, ZSM_LEVEL, ZSM_INQ, &n, &len) == 0)
-            *(int *)arg = n;
-        errno = saved;
-    }
-    return r;
+    // The programs are asked first: once they do not know the socket, the kernel's own answer is right.
+    if (request != FIONREAD || !arg || (n = unread(fd)) < 0)
+        return next.ioctl(fd, request, arg);
+    *(int *)arg = n;
+    return 0;
 }
 
 // How much a pipe takes at once, in whole pages.
