@@ -386,7 +386,7 @@ judge(const struct zsm_conn *peer, const struct tcp_sock *from, __u64 flags)
         return ZSM_WHY_state;
     if ((sk->__sk_common.skc_state != BPF_TCP_ESTABLISHED && sk->__sk_common.skc_state != BPF_TCP_FIN_WAIT1 &&
          sk->__sk_common.skc_state != BPF_TCP_FIN_WAIT2) ||
-        (sk->sk_shutdown & SHUT_RECEIVE) || !sk->sk_socket)
+        (sk->sk_shutdown & SHUT_RECEIVE) || (sk->__sk_common.skc_flags & (1UL << SOCK_DEAD)))
         return ZSM_WHY_state;
     if (sk->sk_rcvlowat > 1 || to->inet_conn.icsk_ulp_ops || from->inet_conn.icsk_ulp_ops)
         return ZSM_WHY_option;
