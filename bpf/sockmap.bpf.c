@@ -2,18 +2,19 @@
 // Same-host TCP connections of chosen control groups, joined past TCP. docs/SOCKMAP.md has the reasoning.
 //
 // Joining. A SYN that reaches a listener of the group is noted (zsm_syns). The connecting end, when it is
-// established, joins only if its SYN was; the accepting end only if the connecting end has. Both moments come before
-// the program can send or receive on the socket: nothing is queued, and where something is (TCP Fast Open), the
-// connection stays as it is.
+// established, joins only if its SYN was; the accepting end only if the connecting end has. Both moments come
+// before the program can send or receive on the socket: nothing is queued, and where something is (TCP Fast
+// Open), the connection stays as it is.
 //
-// Order. The kernel reads redirected bytes before those that TCP has queued. So a connection may go back to TCP at any
-// time, and never comes again: redirected bytes would overtake what TCP still holds.
+// Order. The kernel reads redirected bytes before those that TCP has queued. So a connection may go back to
+// TCP at any time, and never comes again: redirected bytes would overtake what TCP still holds.
 //
-// Leaving. Whoever sends marks both ends. A timer then takes each out of the map, which makes it an ordinary socket
-// again: when nothing waits in its queue, and its peer is in no call that could still be putting something there.
+// Leaving. Whoever sends marks both ends. A timer then takes each out of the map, which makes it an ordinary
+// socket again: when nothing waits in its queue, and its peer is in no call that could still be putting
+// something there.
 //
-// The receiver's socket is only looked at, by address; its cookie, read before and after, tells whether it still is the
-// same socket.
+// The receiver's socket is only looked at, by address; its cookie, read before and after, tells whether it
+// still is the same socket.
 #include "bpf/vmlinux.h"
 
 #include <bpf/bpf_core_read.h>
@@ -102,7 +103,8 @@ count(__u32 id, __u64 n)
 static __always_inline void
 fill_key(struct bpf_sock_ops *ops, struct zsm_key *k)
 {
-    // Read before the branch: the compiler would make one load at a computed place of both, which the verifier refuses.
+    // Read before the branch: the compiler would make one load at a computed place of both, which the
+    // verifier refuses.
     __u32 local = ops->local_ip4, remote = ops->remote_ip4;
 
     barrier_var(local);
@@ -164,7 +166,8 @@ same_socket(const struct zsm_conn *conn)
 {
     struct sock *sk = &TCP_OF(conn)->inet_conn.icsk_inet.sk;
 
-    return (__u64)sk->__sk_common.skc_cookie.counter == conn->cookie && sk->__sk_common.skc_refcnt.refs.counter > 0;
+    return (__u64)sk->__sk_common.skc_cookie.counter == conn->cookie &&
+           sk->__sk_common.skc_refcnt.refs.counter > 0;
 }
 
 static __always_inline bool
@@ -188,12 +191,14 @@ queue_empty(const struct zsm_conn *conn)
 {
     struct sk_psock *p = psock_of(conn);
 
-    return !has_psock(conn) || (__u64)p->ingress_msg.next == (__u64)p + bpf_core_field_offset(struct sk_psock, ingress_msg);
+    return !has_psock(conn) ||
+           (__u64)p->ingress_msg.next == (__u64)p + bpf_core_field_offset(struct sk_psock, ingress_msg);
 }
 
-// Is nothing on its way into the end's queue? The verdict on a message comes before the message is queued. Nobody
-// ever sent; or the only sender has been here again; or no thread is in a call on the sender's socket (each holds a
-// reference, beside the map's own); or five seconds have passed. `conn` is marked, so nothing new is coming.
+// Is nothing on its way into the end's queue? The verdict on a message comes before the message is queued.
+// Nobody ever sent; or the only sender has been here again; or no thread is in a call on the sender's socket
+// (each holds a reference, beside the map's own); or five seconds have passed. `conn` is marked, so nothing
+// new is coming.
 static __always_inline bool
 nothing_coming(const struct zsm_conn *conn, const struct zsm_conn *peer)
 {
@@ -321,8 +326,8 @@ zsm_sockops(struct bpf_sock_ops *ops)
         accepted(ops);
         break;
     case BPF_SOCK_OPS_STATE_CB:
-        // Where the program has closed the socket, the kernel has taken it out of zsm_socks. Else its queue may hold
-        // bytes.
+        // Where the program has closed the socket, the kernel has taken it out of zsm_socks. Else its queue
+        // may hold bytes.
         sk = ops->sk;
         if (ops->args[1] == BPF_TCP_CLOSE && sk && bpf_sk_storage_get(&zsm_own, sk, 0, 0)) {
             fill_key(ops, &k);
@@ -381,7 +386,8 @@ judge(const struct zsm_conn *peer, const struct tcp_sock *from, __u64 flags)
         return ZSM_WHY_paused;
     if (flags & FLAGS_PLAIN)
         return ZSM_WHY_flags;
-    if ((me->__sk_common.skc_state != BPF_TCP_ESTABLISHED && me->__sk_common.skc_state != BPF_TCP_CLOSE_WAIT) ||
+    if ((me->__sk_common.skc_state != BPF_TCP_ESTABLISHED &&
+         me->__sk_common.skc_state != BPF_TCP_CLOSE_WAIT) ||
         (me->sk_shutdown & SHUT_SEND))
         return ZSM_WHY_state;
     if ((sk->__sk_common.skc_state != BPF_TCP_ESTABLISHED && sk->__sk_common.skc_state != BPF_TCP_FIN_WAIT1 &&
@@ -399,8 +405,8 @@ judge(const struct zsm_conn *peer, const struct tcp_sock *from, __u64 flags)
     return same_socket(peer) ? ZSM_WHY_none : ZSM_WHY_peer;
 }
 
-// Has more than the limit gone one way since the receiver last answered? Its answers are looked at each time the
-// limit is reached, so between once and twice the limit is what it takes.
+// Has more than the limit gone one way since the receiver last answered? Its answers are looked at each time
+// the limit is reached, so between once and twice the limit is what it takes.
 static __always_inline bool
 is_stream(const struct zsm_own *own, struct zsm_conn *peer, __u32 size)
 {
@@ -561,7 +567,8 @@ unread(const struct zsm_conn *conn)
     return (int)(n + redirected_unread(conn));
 }
 
-// Answers the library of `zio run --sockmap`, which makes good what the kernel does not do for redirected bytes.
+// Answers the library of `zio run --sockmap`, which makes good what the kernel does not do for redirected
+// bytes.
 SEC("cgroup/getsockopt")
 int
 zsm_getsockopt(struct bpf_sockopt *ctx)

@@ -7,8 +7,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,8 +68,7 @@ gather(enum libbpf_print_level level, const char *fmt, va_list ap)
     return 0;
 }
 
-static int __attribute__((format(printf, 3, 4)))
-say(int err, char *why, const char *fmt, ...)
+static int __attribute__((format(printf, 3, 4))) say(int err, char *why, const char *fmt, ...)
 {
     va_list ap;
 
@@ -163,7 +162,8 @@ zsm_is_bpffs(const char *path)
 static int
 pin_path(char out[PATH_LEN], const char *bpffs, const char *sub, const char *name)
 {
-    return (size_t)snprintf(out, PATH_LEN, "%s/" ZSM_PINS "%s%s%s", bpffs, sub, *name ? "/" : "", name) < PATH_LEN
+    return (size_t)snprintf(out, PATH_LEN, "%s/" ZSM_PINS "%s%s%s", bpffs, sub, *name ? "/" : "", name) <
+                   PATH_LEN
                ? 0
                : -ENAMETOOLONG;
 }
@@ -205,8 +205,8 @@ zsm_open(struct zsm **out, const char *bpffs, char *why)
     if (!err && bpf_map_lookup_elem(z->fd[P_control], &zero, &control) < 0)
         err = -errno;
     if (!err && control.version != ZSM_VERSION)
-        err = say(-EPROTO, why, "the programs in %s/" ZSM_PINS " are of another version of zIO: zio sockmap down",
-                  bpffs);
+        err = say(-EPROTO, why,
+                  "the programs in %s/" ZSM_PINS " are of another version of zIO: zio sockmap down", bpffs);
     else if (err == -ENOENT)
         say(err, why, "no programs are pinned in %s/" ZSM_PINS " (zio sockmap up)", bpffs);
     else if (err)
@@ -282,7 +282,8 @@ zsm_unpin(const char *bpffs, char *why)
 int
 zsm_attach(struct zsm *z, const char *path, const char *bpffs, const char *name, char *why)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = fd < 0 ? -errno : 0, link[NHOOKS] = {-1, -1, -1};
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = fd < 0 ? -errno : 0,
+        link[NHOOKS] = {-1, -1, -1};
     char pin[PATH_LEN], sub[NAME_MAX + 16];
 
     // A link never replaces another program: BPF_F_ALLOW_MULTI is implied.
@@ -307,7 +308,8 @@ zsm_attach(struct zsm *z, const char *path, const char *bpffs, const char *name,
             close(link[i]);
     }
     if (err == -EPERM)
-        return say(err, why, "%s: another program is attached there that allows no second (bpftool cgroup show)", path);
+        return say(err, why,
+                   "%s: another program is attached there that allows no second (bpftool cgroup show)", path);
     return err ? say(err, why, "%s: cannot attach: %s", path, strerror(-err)) : 0;
 }
 

@@ -49,9 +49,9 @@ int cli_error(int code, const char *name, const char *fmt, ...) __attribute__((f
 error_t cli_rest(int key, struct argp_state *state, int *argc, char ***rest);
 
 // --- sockmap.c ---
-// Puts this process into a control group of its own whose same-host connections pass by TCP. Where that cannot be
-// done, or `program` takes no library, says why on standard error, and that plain TCP is used. `command` opens
-// messages.
+// Puts this process into a control group of its own whose same-host connections pass by TCP. Where that
+// cannot be done, or `program` takes no library, says why on standard error, and that plain TCP is used.
+// `command` opens messages.
 void sockmap_join(const char *command, const char *program);
 
 // --- paths.c ---

@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define FEATURES_LIST "uffd, kernelfaults, move, wp, events, pagemapscan, procmapquery, populatewrite, sockmap"
+#define FEATURES_LIST                                                                                        \
+    "uffd, kernelfaults, move, wp, events, pagemapscan, procmapquery, populatewrite, sockmap"
 
 // 0, or -EINVAL with the first item that is wrong in bad[len].
 int features_check(const char *list, char *bad, size_t len);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `zio sockmap`, and what `zio run --sockmap` does first: both start zio-sockmap, since zio itself must not bring the
-// BPF library into every command.
+// `zio sockmap`, and what `zio run --sockmap` does first: both start zio-sockmap, since zio itself must not
+// bring the BPF library into every command.
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -35,8 +35,8 @@ cmd_sockmap(int argc, char **argv)
     return cli_error(CLI_BROKEN, argv[0], "%s: %s", path, strerror(errno));
 }
 
-// The helper leaves a process of its own behind, which is no child of ours: what we become must not find children
-// that it did not make.
+// The helper leaves a process of its own behind, which is no child of ours: what we become must not find
+// children that it did not make.
 void
 sockmap_join(const char *command, const char *program)
 {

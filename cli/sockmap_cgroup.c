@@ -120,8 +120,8 @@ cgroup_make(pid_t pid, char out[PATH_MAX])
         fclose(f);
     if (err || !group[0])
         return -ENOENT;
-    if ((size_t)snprintf(out, PATH_MAX, "%.2000s%.2000s/zio-run-%d", mount, strcmp(group, "/") ? group : "", (int)pid) >=
-        PATH_MAX)
+    if ((size_t)snprintf(out, PATH_MAX, "%.2000s%.2000s/zio-run-%d", mount, strcmp(group, "/") ? group : "",
+                         (int)pid) >= PATH_MAX)
         return -ENAMETOOLONG;
     cgroup_remove(out); // of an earlier process with that number
     return mkdir(out, 0755) < 0 ? -errno : 0;

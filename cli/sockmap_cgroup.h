@@ -9,7 +9,8 @@
 
 // Where the version 2 hierarchy is mounted, into out. 0; -ENOENT: nowhere.
 int cgroup_mount(char out[PATH_MAX]);
-// The directory that the user means by `name`: itself, or below the mount. 0; -ENOENT: neither is a control group.
+// The directory that the user means by `name`: itself, or below the mount. 0; -ENOENT: neither is a control
+// group.
 int cgroup_find(const char *name, char out[PATH_MAX]);
 // The number by which the kernel knows it; 0: it cannot be told.
 uint64_t cgroup_id(const char *path);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// `zio run --sockmap`: a control group for one run. The programs come from the pinned set where there is a BPF file
-// system, so that runs join with each other and with `zio sockmap up`; else the run has a set of its own.
+// `zio run --sockmap`: a control group for one run. The programs come from the pinned set where there is a
+// BPF file system, so that runs join with each other and with `zio sockmap up`; else the run has a set of its
+// own.
 //
-// The keeper is the process that stays behind: it holds what is not pinned, waits until the group is empty, and
-// tidies up. If it is killed, pinned programs stay until `zio sockmap down`.
+// The keeper is the process that stays behind: it holds what is not pinned, waits until the group is empty,
+// and tidies up. If it is killed, pinned programs stay until `zio sockmap down`.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -110,7 +111,8 @@ begin(struct keep *k, pid_t pid, char *why)
     int err = cgroup_make(pid, k->group);
 
     if (err == -ENOENT)
-        snprintf(why, ZSM_WHY, "no cgroup2 file system is mounted (mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified)");
+        snprintf(why, ZSM_WHY,
+                 "no cgroup2 file system is mounted (mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified)");
     else if (err == -EACCES || err == -EPERM || err == -EROFS)
         snprintf(why, ZSM_WHY, "no privilege to make a control group: it needs root");
     else if (err)

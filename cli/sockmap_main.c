@@ -16,12 +16,15 @@ static const struct command {
     int least; // arguments
 } commands[] = {
     {"up", "zio sockmap up", "CGROUP...",
-     "Lets TCP connections between programs of the control groups, and those below them, pass by TCP while both ends are "
+     "Lets TCP connections between programs of the control groups, and those below them, pass by TCP while "
+     "both ends are "
      "on this machine. Connections that exist already stay as they are.",
      sockmap_up, 1},
     {"down", "zio sockmap down", "",
-     "Ends that, for zio run --sockmap, too: connections go on through TCP, and lose nothing.", sockmap_down, 0},
-    {"status", "zio sockmap status", "", "Shows the control groups, the counters and the connections.", sockmap_status, 0},
+     "Ends that, for zio run --sockmap, too: connections go on through TCP, and lose nothing.", sockmap_down,
+     0},
+    {"status", "zio sockmap status", "", "Shows the control groups, the counters and the connections.",
+     sockmap_status, 0},
 };
 
 enum { OPT_JSON = 256, OPT_BPFFS };
@@ -73,12 +76,14 @@ run(const struct command *cmd, int argc, char **argv)
     struct sockmap_args a = {.name = cmd->title, .bpffs = ZSM_BPFFS, .argv = rest};
     struct argp argp = {.options = options, .parser = parse, .args_doc = cmd->args, .doc = doc};
 
-    snprintf(doc, sizeof doc, "%s\vExit codes: 0 done; 1 it failed; 2 wrong options or arguments.", cmd->help);
+    snprintf(doc, sizeof doc, "%s\vExit codes: 0 done; 1 it failed; 2 wrong options or arguments.",
+             cmd->help);
     snprintf(title, sizeof title, "%s", cmd->title);
     argv[0] = title;
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     if (a.argc < cmd->least)
-        return cli_error(CLI_USAGE, a.name, "which control group? (such as /system.slice/redis.service, or / for all)");
+        return cli_error(CLI_USAGE, a.name,
+                         "which control group? (such as /system.slice/redis.service, or / for all)");
     if (!cmd->least && a.argc > 0)
         return cli_error(CLI_USAGE, a.name, "no arguments are expected");
     return cmd->run(&a);
@@ -87,7 +92,8 @@ run(const struct command *cmd, int argc, char **argv)
 static void
 usage(FILE *to)
 {
-    fputs("Usage: zio sockmap COMMAND [OPTION...]\n\nLets TCP connections between programs of this machine pass by TCP."
+    fputs("Usage: zio sockmap COMMAND [OPTION...]\n\nLets TCP connections between programs of this machine "
+          "pass by TCP."
           "\n\nCommands:\n",
           to);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)

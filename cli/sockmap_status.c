@@ -26,8 +26,9 @@ static const struct {
 #undef X
 };
 
-static const char *const states[] = {"?",         "established", "syn_sent", "syn_recv",  "fin_wait1", "fin_wait2",
-                                     "time_wait", "close",       "close_wait", "last_ack", "listen",    "closing"};
+static const char *const states[] = {"?",          "established", "syn_sent",  "syn_recv",
+                                     "fin_wait1",  "fin_wait2",   "time_wait", "close",
+                                     "close_wait", "last_ack",    "listen",    "closing"};
 
 struct report {
     struct zsm *set;
@@ -77,17 +78,19 @@ add_end(void *arg, const struct zsm_key *k, const struct zsm_conn *c)
     address(k->raddr, k->rport, remote);
     r->shown++;
     if (r->connections) {
-        json_array_append_new(
-            r->connections,
-            json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:s}", "local", local, "remote", remote,
-                      "netns", (json_int_t)k->netns, "end", c->server ? "accepted" : "connected", "state", state,
-                      "redirected_bytes", (json_int_t)c->redirected, "redirected_messages", (json_int_t)c->messages,
-                      "tcp_bytes", (json_int_t)c->passed, "waiting_bytes", (json_int_t)v.waiting, "waiting_tcp_bytes",
-                      (json_int_t)v.in_tcp, "leaving", (int)c->leaving, "reason", why));
+        json_array_append_new(r->connections,
+                              json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:s}",
+                                        "local", local, "remote", remote, "netns", (json_int_t)k->netns,
+                                        "end", c->server ? "accepted" : "connected", "state", state,
+                                        "redirected_bytes", (json_int_t)c->redirected, "redirected_messages",
+                                        (json_int_t)c->messages, "tcp_bytes", (json_int_t)c->passed,
+                                        "waiting_bytes", (json_int_t)v.waiting, "waiting_tcp_bytes",
+                                        (json_int_t)v.in_tcp, "leaving", (int)c->leaving, "reason", why));
         return 0;
     }
     if (r->shown == 1)
-        printf("\n%-28s %-28s %-11s %10s %10s %10s\n", "RECEIVER", "SENDER", "STATE", "REDIRECTED", "BY TCP", "WAITING");
+        printf("\n%-28s %-28s %-11s %10s %10s %10s\n", "RECEIVER", "SENDER", "STATE", "REDIRECTED", "BY TCP",
+               "WAITING");
     printf("%-28s %-28s %-11s %10s %10s %10s%s%s\n", local, remote, state, text_bytes(a, c->redirected),
            text_bytes(b, c->passed), text_bytes(w, v.waiting), c->leaving ? "  leaving: " : "",
            c->leaving ? reasons[c->why < ZSM_NREASONS ? c->why : 0].help : "");
@@ -102,7 +105,8 @@ print_counters(const uint64_t v[ZSM_NCOUNTERS])
     putchar('\n');
     for (size_t i = 0; i < ZSM_NCOUNTERS; i++)
         printf("%-20s %10s  %s\n", counters[i].id,
-               strstr(counters[i].id, "bytes") ? text_bytes(text, v[i]) : text_count(text, v[i]), counters[i].help);
+               strstr(counters[i].id, "bytes") ? text_bytes(text, v[i]) : text_count(text, v[i]),
+               counters[i].help);
 }
 
 static int
@@ -145,7 +149,8 @@ sockmap_status(const struct sockmap_args *a)
     all = json_object();
     for (size_t i = 0; i < ZSM_NCOUNTERS; i++)
         json_object_set_new(all, counters[i].id, json_integer((json_int_t)v[i]));
-    all = json_pack("{s:b, s:o, s:o, s:o}", "on", 1, "cgroups", r.groups, "counters", all, "connections", r.connections);
+    all = json_pack("{s:b, s:o, s:o, s:o}", "on", 1, "cgroups", r.groups, "counters", all, "connections",
+                    r.connections);
     json_dumpf(all, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(all);

@@ -25,7 +25,8 @@ fail(const struct sockmap_args *a, const char *why)
 static int
 no_bpffs(const struct sockmap_args *a)
 {
-    return cli_error(CLI_FAIL, a->name, "%s is not a BPF file system: mount -t bpf bpf %s", a->bpffs, a->bpffs);
+    return cli_error(CLI_FAIL, a->name, "%s is not a BPF file system: mount -t bpf bpf %s", a->bpffs,
+                     a->bpffs);
 }
 
 static int
@@ -142,10 +143,11 @@ sockmap_down(const struct sockmap_args *a)
     }
     zsm_close(l.set);
     if (l.busy)
-        err = cli_error(CLI_FAIL, a->name,
-                        "%u connections hold bytes that their programs have not read yet; nothing more is redirected. "
-                        "Run this again when they have (zio sockmap status lists them)",
-                        l.busy);
+        err = cli_error(
+            CLI_FAIL, a->name,
+            "%u connections hold bytes that their programs have not read yet; nothing more is redirected. "
+            "Run this again when they have (zio sockmap status lists them)",
+            l.busy);
     else if (err == 0 || err == -EPROTO)
         err = zsm_unpin(a->bpffs, why) ? fail(a, why) : CLI_OK;
     else

@@ -18,8 +18,8 @@ struct sockmap_args {
 int sockmap_up(const struct sockmap_args *a);
 int sockmap_down(const struct sockmap_args *a);
 int sockmap_status(const struct sockmap_args *a);
-// For `zio run --sockmap`: puts process `pid` into a control group of its own with the programs attached, and leaves a
-// process behind that removes the group when it is empty. `name` opens messages.
+// For `zio run --sockmap`: puts process `pid` into a control group of its own with the programs attached, and
+// leaves a process behind that removes the group when it is empty. `name` opens messages.
 int sockmap_keep(const char *name, int pid);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a program's library asks the sockmap programs about a socket: getsockopt(2) with this level and name, which no
-// protocol has. Plain numbers only: BPF programs include this, too.
+// How a program's library asks the sockmap programs about a socket: getsockopt(2) with this level and name,
+// which no protocol has. Plain numbers only: BPF programs include this, too.
 #ifndef ZIO_COMMON_SOCKMAP_H
 #define ZIO_COMMON_SOCKMAP_H
 

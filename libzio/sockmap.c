@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// `zio run --sockmap`: what the kernel does not do for bytes that a BPF program redirected between two sockets, done
-// here, so that the program sees what TCP would have given. It takes the place of entries of `real`, so every hook
-// passes through. Where the kernel's answer is TCP's, which is nearly always, it costs a compare.
+// `zio run --sockmap`: what the kernel does not do for bytes that a BPF program redirected between two
+// sockets, done here, so that the program sees what TCP would have given. It takes the place of entries of
+// `real`, so every hook passes through. Where the kernel's answer is TCP's, which is nearly always, it costs
+// a compare.
 //
 // What differs (Linux 6.18, tcp_bpf_recvmsg):
-// - a blocking receive ends with EAGAIN when anything but data wakes it: a signal, a reset, the socket's own shutdown;
+// - a blocking receive ends with EAGAIN when anything but data wakes it: a signal, a reset, the socket's own
+// shutdown;
 // - MSG_WAITALL, MSG_TRUNC and MSG_OOB are not looked at;
-// - a receive stops between the redirected bytes and those that TCP has, and FIONREAD does not count the latter: a
+// - a receive stops between the redirected bytes and those that TCP has, and FIONREAD does not count the
+// latter: a
 //   program that takes a short read for the end of what there is would wait for an event that has been;
 // - splice(2) does not see redirected bytes.
 #include "libzio/sockmap.h"
@@ -190,7 +193,8 @@ count_only(int fd, size_t want, int flags)
         char scratch[SCRATCH];
         struct iovec iov = {scratch, want - done < SCRATCH ? want - done : SCRATCH};
         struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-        ssize_t r = once(fd, &m, (done && !(flags & MSG_WAITALL) ? flags | MSG_DONTWAIT : flags) & ~MSG_WAITALL);
+        ssize_t r =
+            once(fd, &m, (done && !(flags & MSG_WAITALL) ? flags | MSG_DONTWAIT : flags) & ~MSG_WAITALL);
 
         if (r <= 0 || (flags & MSG_PEEK))
             return done ? (ssize_t)done : r;
@@ -207,7 +211,8 @@ urgent_is_there(int fd)
     return poll(&p, 1, 0) > 0 && (p.revents & POLLPRI);
 }
 
-// The run of full reads before a short one, by descriptor. Threads may race for it: then one looks once too often.
+// The run of full reads before a short one, by descriptor. Threads may race for it: then one looks once too
+// often.
 static uint32_t runs[RUN_FDS];
 
 // A read brought less than was asked for: is there more that TCP has?
@@ -261,7 +266,7 @@ take(int fd, struct msghdr *m, int flags)
     struct iovec iov = {buf, n};                                                                             \
     struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1}
 
-#define WANTS_MORE(flags) (((flags) & (MSG_WAITALL | MSG_TRUNC | MSG_OOB)) && !((flags) & MSG_ERRQUEUE))
+#define WANTS_MORE(flags) (((flags) & (MSG_WAITALL | MSG_TRUNC | MSG_OOB)) && !((flags)&MSG_ERRQUEUE))
 
 // The common part of receives into one buffer. An address is not asked for again: TCP gives none.
 #define RECEIVE(plain, flags, n)                                                                             \
@@ -361,8 +366,8 @@ pipe_room(int fd)
     return size > used ? (size_t)(size - used) / 4096 * 4096 : 0;
 }
 
-// From a joined socket into a pipe: looked at, written, and then taken, so that nothing is lost where the pipe takes
-// less.
+// From a joined socket into a pipe: looked at, written, and then taken, so that nothing is lost where the
+// pipe takes less.
 static ssize_t
 sm_splice(int in, off_t *in_off, int out, off_t *out_off, size_t len, unsigned flags)
 {

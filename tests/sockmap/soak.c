@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// See soak.h. soak SEED COUNT: the programs with seeds SEED ... SEED+COUNT-1. soak CASE [SEED]: one of soak_many.c's.
+// See soak.h. soak SEED COUNT: the programs with seeds SEED ... SEED+COUNT-1. soak CASE [SEED]: one of
+// soak_many.c's.
 #include "tests/sockmap/soak.h"
 
 #include <arpa/inet.h>
@@ -104,10 +105,12 @@ settle(struct end *e)
     for (;;) {
         if (ioctl(e->fd, FIONREAD, &n) < 0)
             die("FIONREAD: %s", name_of(errno));
-        if ((uint64_t)n >= waiting(e) && (!e->peer->fin_sent || (poll(&p, 1, 0) > 0 && (p.revents & POLLRDHUP))))
+        if ((uint64_t)n >= waiting(e) &&
+            (!e->peer->fin_sent || (poll(&p, 1, 0) > 0 && (p.revents & POLLRDHUP))))
             return;
         if (now_ms() > until)
-            die("%d of %llu bytes arrived, no more within %d ms", n, (unsigned long long)waiting(e), DEADLINE_MS);
+            die("%d of %llu bytes arrived, no more within %d ms", n, (unsigned long long)waiting(e),
+                DEADLINE_MS);
         poll(NULL, 0, 1); // the condition is looked at again; there is no event for it
     }
 }
@@ -127,7 +130,8 @@ make_pair(int fd[2], int family, bool small)
         setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
     if (small)
         setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
-    if (bind(listener, family ? (struct sockaddr *)&any : to, family ? sizeof any : len) < 0 || listen(listener, 8) < 0)
+    if (bind(listener, family ? (struct sockaddr *)&any : to, family ? sizeof any : len) < 0 ||
+        listen(listener, 8) < 0)
         die("listen: %s", name_of(errno));
     if (family) {
         getsockname(listener, (struct sockaddr *)&any, &got);
@@ -164,7 +168,8 @@ run_program(uint64_t seed, struct prog *p)
     p->file_at = 0;
     if (ftruncate(p->file, 0) < 0)
         die("ftruncate");
-    say("seed %llu: family %d%s, %u steps\n", (unsigned long long)seed, family, small ? ", tiny buffers" : "", n);
+    say("seed %llu: family %d%s, %u steps\n", (unsigned long long)seed, family, small ? ", tiny buffers" : "",
+        n);
     for (int i = 0; i < 2; i++)
         p->end[i] = (struct end){.fd = fd[i], .peer = &p->end[!i]};
     for (unsigned i = 0; i < n; i++) {
@@ -188,7 +193,8 @@ int
 main(int argc, char **argv)
 {
     struct prog p = {0};
-    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1, count = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1,
+             count = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
 
     signal(SIGPIPE, SIG_IGN);
     setvbuf(stdout, NULL, _IOFBF, 1 << 16);

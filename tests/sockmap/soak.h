@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random programs over the two ends of a TCP connection, made from a seed alone. Each prints what it saw: results,
-// errors, and a checksum of every byte. Run plain and under `zio run --sockmap`, the output must be the same.
+// Random programs over the two ends of a TCP connection, made from a seed alone. Each prints what it saw:
+// results, errors, and a checksum of every byte. Run plain and under `zio run --sockmap`, the output must be
+// the same.
 #ifndef ZIO_TESTS_SOCKMAP_SOAK_H
 #define ZIO_TESTS_SOCKMAP_SOAK_H
 
@@ -55,7 +56,8 @@ extern const unsigned nends;
 // --- soak_many.c: whole cases that need processes, or many connections ---
 int many_main(const char *which, uint64_t seed);
 
-// A connected pair over loopback: family 0 IPv4, 1 IPv6, 2 IPv4 to an IPv6 socket. `small`: tiny buffers on both.
+// A connected pair over loopback: family 0 IPv4, 1 IPv6, 2 IPv4 to an IPv6 socket. `small`: tiny buffers on
+// both.
 void make_pair(int fd[2], int family, bool small);
 
 #endif

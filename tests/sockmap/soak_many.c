@@ -15,7 +15,8 @@
 
 enum { SHORT = 2000, THREADS = 8 };
 
-// Short connections: a request, an answer, an end, in one of four orders. The sum of all bytes must be the same.
+// Short connections: a request, an answer, an end, in one of four orders. The sum of all bytes must be the
+// same.
 static int
 many_short(uint64_t seed)
 {
@@ -53,7 +54,8 @@ many_short(uint64_t seed)
     return 0;
 }
 
-// kill -9 of the receiver, when it has read everything and waits for more: the sender sees an end, then an error.
+// kill -9 of the receiver, when it has read everything and waits for more: the sender sees an end, then an
+// error.
 static int
 kill_reader(uint64_t seed)
 {
@@ -185,14 +187,16 @@ duplex(uint64_t seed)
 
         make_pair(fd, c % 3, false);
         for (int k = 0; k < 4; k++)
-            d[c * 4 + k] = (struct duplex){.fd = fd[k / 2], .writer = k % 2, .bytes = k % 2 ? draw(&p, 4000000) : 0};
+            d[c * 4 + k] =
+                (struct duplex){.fd = fd[k / 2], .writer = k % 2, .bytes = k % 2 ? draw(&p, 4000000) : 0};
     }
     for (int i = 0; i < THREADS * 4; i++)
         pthread_create(&t[i], NULL, duplex_run, &d[i]);
     for (int i = 0; i < THREADS * 4; i++)
         pthread_join(t[i], NULL);
     for (int i = 0; i < THREADS * 4; i++)
-        say("%d: %llu:%016llx\n", i, (unsigned long long)d[i].bytes, d[i].writer ? 0 : (unsigned long long)d[i].sum);
+        say("%d: %llu:%016llx\n", i, (unsigned long long)d[i].bytes,
+            d[i].writer ? 0 : (unsigned long long)d[i].sum);
     return 0;
 }
 
@@ -202,7 +206,10 @@ many_main(const char *which, uint64_t seed)
     static const struct {
         const char *name;
         int (*run)(uint64_t seed);
-    } cases[] = {{"short", many_short}, {"kill-reader", kill_reader}, {"kill-writer", kill_writer}, {"duplex", duplex}};
+    } cases[] = {{"short", many_short},
+                 {"kill-reader", kill_reader},
+                 {"kill-writer", kill_writer},
+                 {"duplex", duplex}};
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (strcmp(which, cases[i].name) == 0) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The steps of the random programs. Every receive first waits until all that was sent is there (settle), so that what
-// it gives does not depend on time.
+// The steps of the random programs. Every receive first waits until all that was sent is there (settle), so
+// that what it gives does not depend on time.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
@@ -18,7 +18,10 @@
 
 #include "tests/sockmap/soak.h"
 
-enum { LITTLE = 40000, QUEUE = 60000 }; // what is sent at a time, and what may wait: less than any buffer but tiny ones
+enum {
+    LITTLE = 40000,
+    QUEUE = 60000
+}; // what is sent at a time, and what may wait: less than any buffer but tiny ones
 
 static void
 result(ssize_t r, const unsigned char *b)
@@ -141,7 +144,8 @@ receive_once(struct end *e, unsigned char *b, size_t n, int how, int flags)
 static void
 receive(struct prog *p, struct end *e, size_t n, int how, int flags)
 {
-    bool peek = (flags & MSG_PEEK) && how != 1 && how != 2, count = (flags & MSG_TRUNC) && how != 1 && how != 2;
+    bool peek = (flags & MSG_PEEK) && how != 1 && how != 2,
+         count = (flags & MSG_TRUNC) && how != 1 && how != 2;
     size_t want = n < waiting(e) ? n : (size_t)waiting(e), had = 0;
     ssize_t r;
 
@@ -171,7 +175,8 @@ would_block(const struct end *e)
 static void
 op_recv(struct prog *p, struct end *e)
 {
-    static const int flags[] = {0, 0, MSG_PEEK, MSG_DONTWAIT, MSG_TRUNC, MSG_WAITALL, MSG_PEEK | MSG_DONTWAIT};
+    static const int flags[] = {
+        0, 0, MSG_PEEK, MSG_DONTWAIT, MSG_TRUNC, MSG_WAITALL, MSG_PEEK | MSG_DONTWAIT};
     size_t n = size_of(p, LITTLE);
     int how = (int)draw(p, 5), f = flags[draw(p, 7)];
 
@@ -207,7 +212,8 @@ op_count(struct prog *p, struct end *e)
 static void
 op_poll(struct prog *p, struct end *e)
 {
-    struct epoll_event want = {.events = EPOLLIN | EPOLLRDHUP | EPOLLPRI | (draw(p, 2) ? EPOLLET : 0)}, got = {0};
+    struct epoll_event want = {.events = EPOLLIN | EPOLLRDHUP | EPOLLPRI | (draw(p, 2) ? EPOLLET : 0)},
+                       got = {0};
     struct pollfd pf = {.fd = e->fd, .events = POLLIN | POLLRDHUP | POLLPRI};
     int ep = epoll_create1(EPOLL_CLOEXEC), n;
 
@@ -252,7 +258,8 @@ op_splice(struct prog *p, struct end *e)
 static void
 op_flood(struct prog *p, struct end *e)
 {
-    size_t n = draw(p, 3) ? size_of(p, 300000) : size_of(p, BIG), done = 0, want = n + (size_t)waiting(e->peer), had = 0;
+    size_t n = draw(p, 3) ? size_of(p, 300000) : size_of(p, BIG), done = 0,
+           want = n + (size_t)waiting(e->peer), had = 0;
     size_t piece = 1 + (size_t)draw(p, 100000);
     uint64_t h = 0;
 
@@ -264,7 +271,8 @@ op_flood(struct prog *p, struct end *e)
     static unsigned char in[100001];
     while (had < want) {
         ssize_t r = done < n ? send(e->fd, p->buf + done, n - done, MSG_DONTWAIT) : 0;
-        struct pollfd pf[2] = {{.fd = e->peer->fd, .events = POLLIN}, {.fd = e->fd, .events = done < n ? POLLOUT : 0}};
+        struct pollfd pf[2] = {{.fd = e->peer->fd, .events = POLLIN},
+                               {.fd = e->fd, .events = done < n ? POLLOUT : 0}};
 
         if (r < 0 && errno != EAGAIN)
             die("send: %s", name_of(errno));
@@ -290,8 +298,8 @@ op_urgent(struct prog *p, struct end *e)
     struct pollfd pf = {.fd = e->peer->fd, .events = POLLPRI};
     ssize_t r;
 
-    // Seldom, since that takes the connection back to TCP; and only where no byte waits, since a mark's place among
-    // unread bytes is another matter (sockatmark, tested apart).
+    // Seldom, since that takes the connection back to TCP; and only where no byte waits, since a mark's place
+    // among unread bytes is another matter (sockatmark, tested apart).
     if (draw(p, 4) || e->fin_sent || waiting(e->peer)) {
         say("not now");
         return;
@@ -347,7 +355,8 @@ static void
 op_sleeper(struct prog *p, struct end *e)
 {
     static unsigned char in[LITTLE];
-    struct sleeper s = {.e = e, .buf = in, .n = 1 + (size_t)draw(p, 400), .flags = draw(p, 2) ? MSG_WAITALL : 0};
+    struct sleeper s = {
+        .e = e, .buf = in, .n = 1 + (size_t)draw(p, 400), .flags = draw(p, 2) ? MSG_WAITALL : 0};
     size_t first, n;
     pthread_t t;
 
@@ -379,7 +388,8 @@ op_hand_over(struct prog *p, struct end *e)
 {
     char control[CMSG_SPACE(sizeof(int))] = {0}, byte = 0;
     struct iovec iov = {&byte, 1};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr m = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     int sv[2];
 
@@ -456,10 +466,10 @@ op_options(struct prog *p, struct end *e)
 }
 
 const struct op ops[] = {
-    {"send", op_send},       {"send", op_send},         {"send", op_send},
-    {"recv", op_recv},       {"recv", op_recv},         {"recv", op_recv},
-    {"count", op_count},     {"poll", op_poll},         {"splice", op_splice},
-    {"flood", op_flood},     {"urgent", op_urgent},     {"sleeper", op_sleeper},
+    {"send", op_send},           {"send", op_send},         {"send", op_send},
+    {"recv", op_recv},           {"recv", op_recv},         {"recv", op_recv},
+    {"count", op_count},         {"poll", op_poll},         {"splice", op_splice},
+    {"flood", op_flood},         {"urgent", op_urgent},     {"sleeper", op_sleeper},
     {"hand over", op_hand_over}, {"child", op_child_sends}, {"shutdown", op_shutdown},
     {"options", op_options},
 };
