@@ -54,6 +54,10 @@ error_t cli_rest(int key, struct argp_state *state, int *argc, char ***rest);
 // `command` opens messages.
 void sockmap_join(const char *command, const char *program);
 
+// Asks zio-sockmap whether sockets can be joined here: its one line goes to why[len]. 0: they can. -EACCES: they cannot.
+// -ENOENT: zio was built without.
+int sockmap_ask(char *why, size_t len);
+
 // --- paths.c ---
 // Where zIO's own files are. Both write an absolute path to out[len] and return 0, or -ENOENT and, in out,
 // the places that were tried. Order: $ZIO_LIBDIR (libraries only), the build tree beside the executable, the

@@ -13,9 +13,8 @@
 #include "cli/launch.h"
 #include "common/sockmap.h"
 
-#define NOT_BUILT                                                                                            \
-    "this zIO was built without socket redirection: apt install clang bpftool libbpf-dev, then configure "   \
-    "and build again"
+#define INSTALL "apt install clang bpftool libbpf-dev, then configure and build again"
+#define NOT_BUILT "this zIO was built without socket redirection: " INSTALL
 
 static int
 find(char path[3 * PATH_MAX])
@@ -70,4 +69,36 @@ sockmap_join(const char *command, const char *program)
         cli_error(0, command, "--sockmap: %s cannot be started; connections use plain TCP", path);
     else if (WEXITSTATUS(status) == CLI_OK)
         setenv(ZSM_ENV, "1", 1);
+}
+
+int
+sockmap_ask(char *why, size_t len)
+{
+    char path[3 * PATH_MAX], line[256] = "";
+    int pipes[2], status = -1;
+    ssize_t n;
+    pid_t pid;
+
+    if (find(path) != 0) {
+        snprintf(why, len, NOT_BUILT);
+        return -ENOENT;
+    }
+    if (pipe(pipes) < 0)
+        return -errno;
+    pid = fork();
+    if (pid == 0) {
+        dup2(pipes[1], STDOUT_FILENO);
+        close(pipes[0]);
+        close(pipes[1]);
+        execl(path, "zio doctor", "probe", (char *)NULL);
+        _exit(CLI_NOT_RUN);
+    }
+    close(pipes[1]);
+    n = pid > 0 ? read(pipes[0], line, sizeof line - 1) : 0;
+    close(pipes[0]);
+    line[n > 0 ? n : 0] = '\0';
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    snprintf(why, len, "%.*s", (int)strcspn(line, "\n"), line[0] ? line : "zio-sockmap cannot be started");
+    return WIFEXITED(status) && WEXITSTATUS(status) == CLI_OK ? 0 : -EACCES;
 }

@@ -150,3 +150,25 @@ sockmap_keep(const char *name, int pid)
     }
     return child > 0 ? CLI_OK : CLI_FAIL;
 }
+
+int
+sockmap_probe(void)
+{
+    char why[ZSM_WHY], mount[PATH_MAX];
+    struct zsm *set = NULL;
+
+    if (cgroup_mount(mount) != 0) {
+        puts("no cgroup2 file system is mounted");
+        return CLI_FAIL;
+    }
+    if (zsm_load(&set, NULL, why) != 0) {
+        puts(why);
+        return CLI_FAIL;
+    }
+    zsm_close(set);
+    if (zsm_is_bpffs(ZSM_BPFFS))
+        puts("tried: the kernel takes the programs");
+    else
+        puts("tried; " ZSM_BPFFS " is no BPF file system, so that a run joins connections within itself only");
+    return CLI_OK;
+}

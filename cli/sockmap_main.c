@@ -119,6 +119,8 @@ main(int argc, char **argv)
     argp_err_exit_status = CLI_USAGE;
     if (argc == 3 && strcmp(argv[1], "keep") == 0)
         return sockmap_keep(argv[0], atoi(argv[2]));
+    if (argc == 2 && strcmp(argv[1], "probe") == 0)
+        return sockmap_probe();
     if (argc < 2) {
         usage(stderr);
         return CLI_USAGE;
