@@ -423,7 +423,7 @@ int
 zsm_look(struct zsm *z, const struct zsm_key *k, struct zsm_view *out)
 {
     struct zsm_view v = {.key = *k};
-    LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = &v, .ctx_size_in = sizeof v);
+    struct bpf_test_run_opts run = {.sz = sizeof run, .ctx_in = &v, .ctx_size_in = sizeof v};
 
     // A program of this kind gives its answer in place.
     if (bpf_prog_test_run_opts(z->fd[P_look], &run) < 0)

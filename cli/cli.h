@@ -54,8 +54,8 @@ error_t cli_rest(int key, struct argp_state *state, int *argc, char ***rest);
 // `command` opens messages.
 void sockmap_join(const char *command, const char *program);
 
-// Asks zio-sockmap whether sockets can be joined here: its one line goes to why[len]. 0: they can. -EACCES: they cannot.
-// -ENOENT: zio was built without.
+// Asks zio-sockmap whether sockets can be joined here: its one line goes to why[len]. 0: they can. -EACCES:
+// they cannot. -ENOENT: zio was built without.
 int sockmap_ask(char *why, size_t len);
 
 // --- paths.c ---

@@ -169,6 +169,7 @@ sockmap_probe(void)
     if (zsm_is_bpffs(ZSM_BPFFS))
         puts("tried: the kernel takes the programs");
     else
-        puts("tried; " ZSM_BPFFS " is no BPF file system, so that a run joins connections within itself only");
+        puts("tried; " ZSM_BPFFS
+             " is no BPF file system, so that a run joins connections within itself only");
     return CLI_OK;
 }

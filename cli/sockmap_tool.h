@@ -22,8 +22,8 @@ int sockmap_status(const struct sockmap_args *a);
 // leaves a process behind that removes the group when it is empty. `name` opens messages.
 int sockmap_keep(const char *name, int pid);
 
-// For `zio doctor`: loads the programs and lets them go. Prints one line: what keeps sockets from being joined here
-// (CLI_FAIL), or how they are (CLI_OK).
+// For `zio doctor`: loads the programs and lets them go. Prints one line: what keeps sockets from being
+// joined here (CLI_FAIL), or how they are (CLI_OK).
 int sockmap_probe(void);
 
 #endif
