@@ -3,6 +3,7 @@
 // The library is loaded for the joined side, as it is for users, with its copy elision switched off.
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,6 +191,10 @@ run_sock(json_t *result)
                                 quick = {{1024, 65536, 1 << 20}, 3}, smoke = {{65536}, 1};
     struct numlist sizes = opt.sizes.n ? opt.sizes : opt.smoke ? smoke : opt.quick ? quick : full;
     const char *dir = guard_tmpdir();
+    // A run that lasts, so that the set of programs does, and its counters.
+    const char *stay[10], *const sleeper[] = {"/bin/sleep", "100000", NULL};
+    struct prog holder = {0};
+    struct prog_io io = {NULL, NULL, NULL, NULL};
     char said[TMPDIR_MAX + 16];
     json_t *skipped;
 
@@ -197,6 +202,8 @@ run_sock(json_t *result)
     if (!dir || !possible(said))
         return BENCH_SKIPPED;
     net_own();
+    sock_argv(stay, sleeper, JOINED);
+    prog_start(&holder, stay, ENV_PLAIN, opt.cpu_client, &io);
     result_head(result, "MiB/s", false, NULL,
                 "One TCP connection over loopback (reno), its ends on one CPU or on two. Ping-pong: a "
                 "message, and the "
@@ -214,5 +221,6 @@ run_sock(json_t *result)
             }
     sock_apps(result, skipped);
     guard_tmpdir_done();
+    prog_stop(&holder, SIGTERM);
     return result_finish(result);
 }
