@@ -89,6 +89,8 @@ struct chunk_open_options {
     uint32_t max_open; // chunk files kept open, 1 to 65536 (and a quarter of that of sum files). Default: an
                        // eighth of RLIMIT_NOFILE, but CHUNK_MAX_OPEN_DEFAULT to CHUNK_MAX_OPEN_MOST
     const struct chunk_io *io; // the calls to the disk. Default: the system's
+    // Whether fsync of a file takes its new name to the disk, too. Default: by the kind of the file system.
+    enum { CHUNK_NAMES_ASK, CHUNK_NAMES_WITH_FILE, CHUNK_NAMES_APART } names;
     // Called for each event, by the thread that met it. It must not call chunk_ functions. Default: nobody.
     void (*message)(void *arg, const struct chunk_event *event);
     void *message_arg;

@@ -177,6 +177,9 @@ struct chunk_store {
     void *_Atomic scratch[SCRATCHES];
     _Atomic uint64_t syncs; // chunk_sync calls begun
     atomic_bool no_reflink; // the file system can't
+    atomic_int names;       // what was asked for of opt.names, or found out
+    // Subdirectories whose own names are on disk.
+    _Atomic uint64_t dirs_synced[DIRS / 64];
 };
 
 // The thread sanitizer knows no fences, and takes them for a fault of the program.
@@ -210,11 +213,13 @@ struct owned_fd io_own(int fd);
 struct owned_fd io_own_stat(int fd, struct stat *st); // st_nlink 0: could not be asked
 void io_disown(struct owned_fd *fd);                  // close it if it still is what it was
 int io_lock(int fd, int type, uint64_t off); // an OFD lock on one byte, at once; -EAGAIN: somebody has it
-// fdatasync; one for all that wait. failed(s, arg) is called before anybody who shares the failure, or comes
-// after it, goes on.
-int io_flush(struct chunk_store *s, struct flush *f, int fd, void (*failed)(struct chunk_store *s, void *arg),
-             void *arg);
-void io_nap(unsigned *round); // wait a little, longer from time to time
+// fdatasync, or fsync if `flags` (or NULL) has SLOT_NAME_NEW; one for all that wait. failed(s, arg) is called
+// before anybody who shares the failure, or comes after it, goes on.
+int io_flush(struct chunk_store *s, struct flush *f, int fd, const word_t *flags,
+             void (*failed)(struct chunk_store *s, void *arg), void *arg);
+// names.c
+int names_sync(struct chunk_store *s, struct chunk_file *cf); // the chunk's name; its data was flushed
+void io_nap(unsigned *round);                                 // wait a little, longer from time to time
 
 // store.c
 int store_enter(struct chunk_store *s); // each public call begins with it: goes on after fork()

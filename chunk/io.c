@@ -253,8 +253,8 @@ io_lock(int fd, int type, uint64_t off)
 }
 
 int
-io_flush(struct chunk_store *s, struct flush *f, int fd, void (*failed)(struct chunk_store *s, void *arg),
-         void *arg)
+io_flush(struct chunk_store *s, struct flush *f, int fd, const word_t *flags,
+         void (*failed)(struct chunk_store *s, void *arg), void *arg)
 {
     uint64_t mine = atomic_fetch_add(&f->arrivals, 1) + 1;
     int r = 0;
@@ -263,7 +263,8 @@ io_flush(struct chunk_store *s, struct flush *f, int fd, void (*failed)(struct c
     if (f->covered < mine) {
         uint64_t covers = atomic_load(&f->arrivals);
 
-        r = io_fdatasync(s, fd);
+        // Whoever waits set the flag before he came, or knows that the name is on disk.
+        r = flags && atomic_load(flags) & SLOT_NAME_NEW ? io_fsync(s, fd) : io_fdatasync(s, fd);
         f->covered = covers;
         if (r) {
             f->failed = covers;

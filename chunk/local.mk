@@ -2,7 +2,7 @@
 # The chunk engine, linked into fsclient and the chunk server. It knows neither of them, nor the metadata.
 noinst_HEADERS += %D%/chunk.h %D%/impl.h %D%/sum.h
 noinst_LTLIBRARIES += %D%/libzchunk.la
-%C%_libzchunk_la_SOURCES = %D%/cache.c %D%/change.c %D%/clone.c %D%/direct.c %D%/gate.c %D%/io.c %D%/list.c %D%/read.c %D%/scrub.c \
+%C%_libzchunk_la_SOURCES = %D%/cache.c %D%/change.c %D%/clone.c %D%/direct.c %D%/gate.c %D%/io.c %D%/list.c %D%/names.c %D%/read.c %D%/scrub.c \
   %D%/slot.c %D%/store.c %D%/sum.c %D%/sumfile.c %D%/sync.c %D%/write.c
 %C%_libzchunk_la_CFLAGS = $(AM_CFLAGS) $(ISAL_CFLAGS) -pthread
 %C%_libzchunk_la_LIBADD = $(ISAL_LIBS)

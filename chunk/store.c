@@ -356,6 +356,7 @@ chunk_store_open(const char *path, unsigned flags, const struct chunk_open_optio
     s->flags = flags;
     if (opt)
         s->opt = *opt;
+    atomic_store(&s->names, (int)s->opt.names);
     s->io = s->opt.io ? *s->opt.io : io_system;
     set_limits(s);
     TAILQ_INIT(&s->idle);

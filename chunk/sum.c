@@ -133,6 +133,20 @@ sum_zeros(uint32_t reg, size_t n)
                                        0xb82be955, 0xb8fdb1e7, 0x88e56f72, 0x74c360a4, 0xe4172b16, 0x0d65762a,
                                        0x35d73a62, 0x28461564, 0xbf455269, 0xe2ea32dc, 0xfe7740e6};
 
+    // Likewise for 0 to 15 pages at once: the rest of a block behind a small file; and for the rest behind a
+    // few words, as in a slot.
+    static const uint32_t pages[16] = {0x80000000, 0x35d73a62, 0x28461564, 0x43eefc9f, 0xbf455269, 0x5edcdeb9,
+                                       0x65059450, 0x4e6f41a4, 0xe2ea32dc, 0xf5b95b32, 0x695a4c87, 0xf204502c,
+                                       0x9a4f01b6, 0x941a0916, 0x4303cb97, 0x4c3d3d65};
+    static const uint32_t but_words[8] = {0xfe7740e6, 0x8efd1d90, 0xe203e527, 0xc93b3c1b,
+                                          0x061efc68, 0xdb63c9e5, 0xb97dd766, 0xa57e9cc7};
+
+    if (n > CHUNK_BLOCK_SIZE - 64 && n % 8 == 0)
+        return multiply(but_words[(CHUNK_BLOCK_SIZE - n) / 8], reg);
+    if (n < CHUNK_BLOCK_SIZE) {
+        reg = n >> 12 ? multiply(pages[n >> 12], reg) : reg;
+        n &= 4095;
+    }
     for (unsigned k = 0; n && k < 17; k++, n >>= 1)
         if (n & 1)
             reg = multiply(power[k], reg);

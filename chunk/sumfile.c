@@ -70,7 +70,7 @@ make_due(struct chunk_store *s, void *arg)
 int
 group_flush(struct chunk_store *s, struct group *g)
 {
-    return io_flush(s, &g->flush, g->file.fd, make_due, g);
+    return io_flush(s, &g->flush, g->file.fd, NULL, make_due, g);
 }
 
 static void

@@ -105,30 +105,6 @@ sums_fresh(struct chunk_store *s, struct chunk_file *cf, struct left *left)
     return r;
 }
 
-static int
-sync_names(struct chunk_store *s, struct chunk_file *cf)
-{
-    char name[NAME_SIZE];
-    int fd, r;
-
-    if (!(atomic_fetch_and(&cf->slot[SLOT_FLAGS], ~(uint64_t)SLOT_NAME_NEW) & SLOT_NAME_NEW))
-        return 0;
-    store_name(name, NAME_DIR, atomic_load(&cf->id));
-    fd = r = io_open(s, name, O_RDONLY | O_DIRECTORY);
-    if (fd >= 0) {
-        struct owned_fd own = io_own(fd);
-
-        r = io_fsync(s, fd);
-        io_disown(&own);
-    }
-    // The subdirectory may be new as well.
-    if (r == 0)
-        r = io_fsync(s, s->root.fd);
-    if (r)
-        atomic_fetch_or(&cf->slot[SLOT_FLAGS], SLOT_NAME_NEW);
-    return r;
-}
-
 static void
 data_failed(struct chunk_store *s, void *arg)
 {
@@ -196,7 +172,7 @@ sync_pinned(struct chunk_store *s, struct chunk_file *cf)
     // Data before sums: sums that are on disk alone would call the old data damaged.
     if (atomic_load(&cf->slot[SLOT_FLAGS]) & SLOT_FAILED && (r = write_again(s, cf)) < 0)
         goto out;
-    if ((r = io_flush(s, &cf->flush, cf->file.fd, data_failed, cf)) < 0)
+    if ((r = io_flush(s, &cf->flush, cf->file.fd, &cf->slot[SLOT_FLAGS], data_failed, cf)) < 0)
         goto out;
     // Another was told of a failure, in this process or elsewhere, which may have been of this caller's data.
     if (atomic_load(&cf->slot[SLOT_FLAGS]) & SLOT_FAILED) {
@@ -204,7 +180,7 @@ sync_pinned(struct chunk_store *s, struct chunk_file *cf)
         goto out;
     }
     store_step(s, "sync-data");
-    if ((r = group_flush(s, cf->group)) < 0 || (r = sync_names(s, cf)) < 0)
+    if ((r = group_flush(s, cf->group)) < 0 || (r = names_sync(s, cf)) < 0)
         goto out;
     store_step(s, "sync-done");
     if (!file_current(cf))

@@ -103,7 +103,9 @@ look_whole(struct chunk_store *s, struct chunk_file *cf, struct piece *p, unsign
         return;
     // All that there is of the last block.
     p->seen = entry_load(s, cf, p->first + i);
-    p->tail[i] = file_size(cf, &size) == 0 && size <= end;
+    // Of a block that was never written it is known that zeros follow, however large the file is.
+    p->tail[i] =
+        (sum_intact(p->seen) && sum_state(p->seen) == SUM_NONE) || (file_size(cf, &size) == 0 && size <= end);
 }
 
 // A write of part of a block keeps the rest; it must not get a good sum if it is damaged.

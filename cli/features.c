@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const names[] = {"uffd",        "kernelfaults", "move",          "wp",     "events",
-                                    "pagemapscan", "procmapquery", "populatewrite", "sockmap"};
+static const char *const names[] = {"uffd",      "kernelfaults", "move",         "wp",
+                                    "events",    "pagemapscan",  "procmapquery", "populatewrite",
+                                    "fuseclone", "fusekillpriv", "fuseepoch",    "sockmap"};
 
 static bool
 is(const char *item, size_t len, const char *name)

@@ -7,7 +7,8 @@
 #include <stddef.h>
 
 #define FEATURES_LIST                                                                                        \
-    "uffd, kernelfaults, move, wp, events, pagemapscan, procmapquery, populatewrite, sockmap"
+    "uffd, kernelfaults, move, wp, events, pagemapscan, procmapquery, populatewrite, fuseclone, "            \
+    "fusekillpriv, fuseepoch, sockmap"
 
 // 0, or -EINVAL with the first item that is wrong in bad[len].
 int features_check(const char *list, char *bad, size_t len);

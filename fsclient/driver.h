@@ -22,9 +22,6 @@ struct fsc {
     struct fsc_options opt;
     dev_t dev;
     _Atomic uint32_t *alive; // a page that a fork child finds empty; its first word is enum fork_state
-    TAILQ_ENTRY(fsc) all;    // fork.c, with the next
-    bool forking;
-    uint8_t uuid[16]; // the volume's; the list is in their order
 };
 
 struct fsc_file {
@@ -45,10 +42,7 @@ struct fsc_driver {
     int (*format)(const char *rest, const struct fsc_format *fmt, const struct fsc_options *opt);
     int (*open_volume)(struct fsc *fs, const char *rest); // sets fs->priv, fs->dev
     void (*close_volume)(struct fsc *fs, bool forked);    // forked: give back memory and descriptors, no more
-    // Nobody is inside from here ... (held: after another handle of the same volume)
-    void (*fork_prepare)(struct fsc *fs, bool held);
-    void (*fork_end)(struct fsc *fs, bool child); // ... to here, in the parent and, without I/O, in the child
-    int (*fork_child)(struct fsc *fs);            // at the child's first call
+    int (*fork_child)(struct fsc *fs);                    // at the child's first call
     int (*info)(struct fsc *fs, struct fsc_info *info);
     int (*limits)(struct fsc *fs, uint64_t max_space, uint64_t max_inodes, uint32_t trash_seconds);
     int (*sync)(struct fsc *fs);
@@ -116,6 +110,8 @@ struct fsc_driver {
     int (*getlk)(struct fsc_file *file, uint64_t owner, struct fsc_lock *lock);
     int (*flock)(struct fsc_file *file, int op, int wait_ms);
     int (*unlock_owner)(struct fsc_file *file, uint64_t owner);
+    int (*take_locks)(struct fsc *fs, uint64_t session, uint64_t owner);
+    uint64_t (*session)(struct fsc *fs);
 
     int (*clone_tree)(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, uint64_t dir,
                       const char *name, bool snapshot);
@@ -145,8 +141,6 @@ void fsc_tell(const struct fsc_options *opt, const char *fmt, ...) __attribute__
 
 int fork_watch(struct fsc *fs);
 void fork_unwatch(struct fsc *fs);
-void fork_enlist(struct fsc *fs); // once it is open
-void fork_delist(struct fsc *fs); // before it is closed
 int fork_mend(struct fsc *fs);
 bool fork_is_child(struct fsc *fs);
 
@@ -190,6 +184,7 @@ enum {
     WALK_FOLLOW = 1 << 0, // follow a symbolic link at the end, too
     WALK_PARENT = 1 << 1, // the last component need not be there
     WALK_EMPTY = 1 << 2,  // AT_EMPTY_PATH
+    WALK_UNSEEN = 1 << 3, // the last component is not looked up: !found. Not for "name/", "." and ".."
 };
 
 enum walk_last { WALK_NORM, WALK_DOT, WALK_DOTDOT, WALK_TOP };

@@ -342,3 +342,17 @@ fsc_unlock_owner(struct fsc_file *file, uint64_t owner)
 
     return err ? err : file->fs->drv->unlock_owner(file, owner);
 }
+
+int
+fsc_take_locks(struct fsc *fs, uint64_t session, uint64_t owner)
+{
+    int err = fs_enter(fs);
+
+    return err ? err : fs->drv->take_locks(fs, session, owner);
+}
+
+uint64_t
+fsc_session(struct fsc *fs)
+{
+    return fs_enter(fs) ? 0 : fs->drv->session(fs);
+}

@@ -6,8 +6,8 @@
 // - It returns 0 (or a count, where said), or a negative errno: those of the system call of the same name. A
 //   failed call changed nothing. Nothing is printed; the message hook of the volume is told what a person
 //   should know.
-// - Any thread may call with any handle. There is no global state but a list of the open volumes, for the
-//   handlers of fork(2). No threads are started, no signal is touched.
+// - Any thread may call with any handle. There is no global state but a gate, for the handlers of
+//   fork(2). No threads are started, no signal is touched.
 // - After fork(2) the child may go on with the parent's volumes and files: the first call there opens the
 //   volume's own descriptors anew. The child must fsc_close_volume what it was given, or exec, or _exit. fork
 //   waits for calls of other threads that are inside the namespace engine. (vfork and clone do not: their
@@ -324,6 +324,16 @@ int fsc_setlk(struct fsc_file *file, uint64_t owner, const struct fsc_lock *lock
 int fsc_getlk(struct fsc_file *file, uint64_t owner, struct fsc_lock *lock);
 int fsc_flock(struct fsc_file *file, int op, int wait_ms);   // LOCK_SH, LOCK_EX, LOCK_UN
 int fsc_unlock_owner(struct fsc_file *file, uint64_t owner); // close(2)'s release of a process's locks
+
+// An owner with this bit is the volume's, not the handle's: any handle may speak for it (the processes that
+// share an open file description). Its locks count as long as somebody has a lock of the kernel's (fcntl(2),
+// F_OFD_SETLK) on byte `owner` of DIR/tokens. Other owners are below.
+#define FSC_OWNER_SHARED (1ULL << 62)
+// Behind exec(2): the locks that `owner` took through another handle of this process, which exec has thrown
+// away, are this handle's. `session` is what fsc_session said of that one. -ESRCH: there is none of this
+// process.
+int fsc_take_locks(struct fsc *fs, uint64_t session, uint64_t owner);
+uint64_t fsc_session(struct fsc *fs);
 
 // ---- quotas, trash ----
 

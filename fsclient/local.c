@@ -175,7 +175,7 @@ static int
 open_engines(struct local *l)
 {
     unsigned flags = l->fs->opt.flags;
-    struct meta_options mo = {.message = meta_message, .arg = l};
+    struct meta_options mo = {.message = meta_message, .arg = l, .owner_alive = local_owner_alive};
     struct chunk_open_options co = {.message = chunk_message, .message_arg = l, .io = local_io};
     struct meta_info info;
     char path[4200];
@@ -258,30 +258,6 @@ local_close_volume(struct fsc *fs, bool forked)
     local_free(l);
 }
 
-static void
-local_fork_prepare(struct fsc *fs, bool held)
-{
-    struct local *l = LOCAL(fs);
-
-    meta_fork_prepare(l->m, held);
-    // It is held for moments only. Longer: by this very thread, in a signal handler that forks; the child's
-    // is made anew in any case.
-    l->fork_locked = false;
-    for (int i = 0; i < 1000 && !l->fork_locked; i++) {
-        l->fork_locked = pthread_mutex_trylock(&l->table_lock) == 0;
-        if (!l->fork_locked)
-            sched_yield();
-    }
-}
-
-static void
-local_fork_end(struct fsc *fs, bool child)
-{
-    if (LOCAL(fs)->fork_locked)
-        pthread_mutex_unlock(&LOCAL(fs)->table_lock);
-    (child ? meta_fork_release : meta_fork_parent)(LOCAL(fs)->m);
-}
-
 // The chunk engine notices by itself.
 static int
 local_fork_child(struct fsc *fs)
@@ -340,7 +316,7 @@ local_sync(struct fsc *fs)
 
     if (!err)
         err = s.err;
-    return err ? err : meta_sync(l->m);
+    return err ? err : meta_sync_sql(l->m);
 }
 
 static int
@@ -348,6 +324,7 @@ local_maintain(struct fsc *fs)
 {
     int err = meta_maintain(LOCAL(fs)->m);
 
+    local_node_sweep(LOCAL(fs));
     return err ? err : local_garbage_take(LOCAL(fs));
 }
 
@@ -365,8 +342,6 @@ const struct fsc_driver fsc_driver_local = {
     .format = local_format,
     .open_volume = local_open_volume,
     .close_volume = local_close_volume,
-    .fork_prepare = local_fork_prepare,
-    .fork_end = local_fork_end,
     .fork_child = local_fork_child,
     .info = local_info,
     .limits = local_limits,
@@ -416,6 +391,8 @@ const struct fsc_driver fsc_driver_local = {
     .getlk = local_getlk,
     .flock = local_flock,
     .unlock_owner = local_unlock_owner,
+    .take_locks = local_take_locks,
+    .session = local_session,
     .clone_tree = local_clone_tree,
     .remove_tree = local_remove_tree,
     .usage = local_usage,

@@ -15,6 +15,7 @@
 #include <pthread.h>
 
 #include "chunk/chunk.h"
+#include "common/forkgate.h"
 #include "fsclient/driver.h"
 #include "meta/meta.h"
 
@@ -80,12 +81,12 @@ struct local {
     int lock_fd;            // DIR/lock: byte `ino` is the lock of that inode
     _Atomic uint32_t *gate; // its first word, shared by all: somebody wants everything (local_lock.c)
     pthread_mutex_t table_lock;
-    bool fork_locked; // by the thread that forks
     struct linode *table[LOCAL_TABLE];
     uint32_t idle;                          // inodes in the table that nobody uses
     uint32_t hand;                          // the bucket that is trimmed next
     LIST_HEAD(token_list, fsc_file) tokens; // files with a descriptor for flock; table_lock
     struct local_pins pins;
+    _Atomic uint64_t ids;         // chunk numbers of ours that are free: the first << 8 | how many
     pthread_mutex_t garbage_lock; // one thread takes the garbage out
     _Atomic uint32_t garbage;     // about how many chunks wait for that
 };
@@ -106,6 +107,21 @@ void local_attr(const struct meta_attr *in, struct fsc_attr *out);
 // local.c: the chunk engine's way to the disk in volumes opened from now on; NULL: the system's. Tests put
 // faults here.
 extern const struct chunk_io *local_io;
+
+// The table of inodes and the list of tokens: what a fork must find whole.
+static inline void
+table_lock(struct local *l)
+{
+    forkgate_enter();
+    pthread_mutex_lock(&l->table_lock);
+}
+
+static inline void
+table_unlock(struct local *l)
+{
+    pthread_mutex_unlock(&l->table_lock);
+    forkgate_leave();
+}
 
 // local_lock.c
 int local_lock_open(struct local *l);
@@ -151,6 +167,13 @@ void local_keep_swapped(struct local *l, struct meta_swap *v, size_t n, bool don
 // The chunks with indexes first..last into v[last - first + 1]; holes have id 0. From memory while the
 // inode's version is what it was.
 int local_map(struct local *l, struct linode *in, uint64_t first, uint64_t last, struct meta_chunk *v);
+// These changes were committed by who holds the lock, and `before` was the inode's version: what is known
+// stays known.
+void local_map_changed(struct local *l, struct linode *in, uint32_t before, const struct meta_chunk *v,
+                       size_t n);
+
+// A number for a new chunk.
+int local_new_id(struct local *l, uint64_t *id);
 
 // `n` chunks more may have become garbage; takes it out when it is worth it.
 #define LOCAL_GARBAGE_NOW UINT32_MAX

@@ -8,7 +8,7 @@ noinst_HEADERS += $(fsclient_headers)
 fsclient_sources = %D%/attr.c %D%/cred.c %D%/file.c %D%/fork.c %D%/ino.c %D%/kernel.c %D%/open.c %D%/path.c \
   %D%/volume.c %D%/walk.c \
   %D%/local.c %D%/local_admin.c %D%/local_check.c %D%/local_conf.c %D%/local_fd.c %D%/local_flock.c %D%/local_keep.c \
-  %D%/local_lock.c %D%/local_map.c %D%/local_names.c %D%/local_pin.c \
+  %D%/local_lock.c %D%/local_map.c %D%/local_names.c %D%/local_node.c %D%/local_pin.c \
   %D%/local_read.c %D%/local_space.c %D%/local_write.c
 
 noinst_LTLIBRARIES += %D%/libfsclient-core.la

@@ -201,6 +201,8 @@ local_fsck(struct fsc *fs, bool repair, fsc_check_fn fn, void *arg, struct fsc_c
     out->names = mf.names;
     if (!err && !ck.stop && !(fs->opt.flags & FSC_RDONLY))
         err = local_garbage_take(ck.l);
+    if (!err && !ck.stop && repair)
+        local_node_sweep(ck.l);
     if (!err && !ck.stop)
         err = chunk_list(ck.l->c, leaks_each, &leaks);
     if (!err && !ck.stop && leaks.n > 0)

@@ -120,7 +120,7 @@ keep(struct local *l, struct linode *in, uint64_t offset, unsigned how, struct f
     c.space = c.space ? c.space : 1;
     replaced = c.id != 0;
     if (c.id == 0 || c.flags & META_CHUNK_SHARED) {
-        err = meta_new_chunks(l->m, &c.id, 1);
+        err = local_new_id(l, &c.id);
         if (!err)
             err = c.replaces ? chunk_clone(l->c, c.replaces, c.id) : chunk_create(l->c, c.id);
         fresh = changed = !err;

@@ -67,7 +67,7 @@ token_of(struct local *l, struct fsc_file *file)
     mine = tokens_open(l);
     if (mine < 0)
         return mine;
-    pthread_mutex_lock(&l->table_lock);
+    table_lock(l);
     fd = atomic_load(&file->token);
     if (fd < 0) {
         fd = mine;
@@ -75,7 +75,7 @@ token_of(struct local *l, struct fsc_file *file)
         atomic_store(&file->token, fd);
         LIST_INSERT_HEAD(&l->tokens, file, with_token);
     }
-    pthread_mutex_unlock(&l->table_lock);
+    table_unlock(l);
     if (mine >= 0)
         close(mine);
     return fd;
@@ -88,9 +88,9 @@ local_token_close(struct local *l, struct fsc_file *file)
 
     if (fd < 0)
         return;
-    pthread_mutex_lock(&l->table_lock);
+    table_lock(l);
     LIST_REMOVE(file, with_token);
-    pthread_mutex_unlock(&l->table_lock);
+    table_unlock(l);
     close(fd);
 }
 
@@ -100,10 +100,10 @@ local_token_owns(struct local *l, int fd)
     struct fsc_file *file;
     bool found = false;
 
-    pthread_mutex_lock(&l->table_lock);
+    table_lock(l);
     LIST_FOREACH (file, &l->tokens, with_token)
         found = found || atomic_load(&file->token) == fd;
-    pthread_mutex_unlock(&l->table_lock);
+    table_unlock(l);
     return found;
 }
 
@@ -174,4 +174,24 @@ local_flock(struct fsc_file *file, int op, int wait_ms)
     if (wait_ms < 0)
         return set_lock(fd, F_OFD_SETLKW, type, file->ino);
     return lock_until(fd, type, file->ino, now_ns() + wait_ms * INT64_C(1000000));
+}
+
+// ---- owners of fcntl's locks that several processes share ----
+
+_Static_assert(FSC_OWNER_SHARED == META_OWNER_SHARED, "passed through");
+
+// Each who shares one has a copy of the same description, with a lock on the owner's byte. No answer is
+// "yes": who is gone is found out the next time.
+bool
+local_owner_alive(void *local, uint64_t owner)
+{
+    struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)owner, .l_len = 1};
+    int fd = tokens_open(local);
+    bool alive;
+
+    if (fd < 0)
+        return true;
+    alive = fcntl(fd, F_OFD_GETLK, &fl) != 0 || fl.l_type != F_UNLCK;
+    close(fd);
+    return alive;
 }

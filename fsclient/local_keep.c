@@ -92,7 +92,7 @@ punch_one(struct local *l, uint64_t ino, struct meta_chunk *c, uint64_t from, ui
 
     c->replaces = old;
     if (c->flags & META_CHUNK_SHARED) {
-        err = meta_new_chunks(l->m, &c->id, 1);
+        err = local_new_id(l, &c->id);
         if (!err)
             err = chunk_clone(l->c, old, c->id);
         fresh = !err;
@@ -188,7 +188,7 @@ copy_chunks(struct local *l, uint64_t ino, struct meta_swap **v, size_t *n)
         if (c[i].flags & META_CHUNK_SHARED) // mapped from before it was shared, read-only or not at all
             continue;
         (*v)[*n] = (struct meta_swap){.id = c[i].id};
-        err = meta_new_chunks(l->m, &(*v)[*n].instead, 1);
+        err = local_new_id(l, &(*v)[*n].instead);
         if (!err)
             err = chunk_clone(l->c, c[i].id, (*v)[*n].instead);
         *n += !err;

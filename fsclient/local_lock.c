@@ -113,6 +113,7 @@ local_lock_fork(struct local *l)
     }
     pthread_mutex_init(&l->table_lock, NULL);
     pthread_mutex_init(&l->garbage_lock, NULL);
+    atomic_store(&l->ids, 0); // they are the parent's
     local_pin_fork(l);
     for (size_t i = 0; i < LOCAL_TABLE; i++)
         for (struct linode *in = l->table[i]; in; in = in->next)
@@ -126,7 +127,7 @@ linode_get(struct local *l, uint64_t ino)
     struct linode **bucket = &l->table[ino % LOCAL_TABLE], *in;
     bool fresh;
 
-    pthread_mutex_lock(&l->table_lock);
+    table_lock(l);
     for (in = *bucket; in && in->ino != ino; in = in->next)
         ;
     fresh = in == NULL;
@@ -141,7 +142,7 @@ linode_get(struct local *l, uint64_t ino)
     }
     if (in && in->refs++ == 0 && !fresh)
         l->idle--;
-    pthread_mutex_unlock(&l->table_lock);
+    table_unlock(l);
     return in;
 }
 
@@ -177,10 +178,10 @@ trim_idle(struct local *l)
 void
 linode_put(struct local *l, struct linode *in)
 {
-    pthread_mutex_lock(&l->table_lock);
+    table_lock(l);
     if (--in->refs == 0 && ++l->idle > LOCAL_IDLE)
         trim_idle(l);
-    pthread_mutex_unlock(&l->table_lock);
+    table_unlock(l);
 }
 
 // Waits while somebody wants everything.

@@ -51,6 +51,63 @@ local_map(struct local *l, struct linode *in, uint64_t first, uint64_t last, str
     return err;
 }
 
+static bool
+map_change(struct linode *in, const struct meta_chunk *c)
+{
+    struct meta_chunk now = *c;
+
+    now.replaces = now.id;
+    now.flags = 0; // it was written to, so it is nobody else's
+    for (size_t i = 0; i < in->map_n; i++)
+        if (in->map[i].index == c->index) {
+            in->map[i] = now;
+            return true;
+        }
+    if (in->map_n == LOCAL_WINDOW || in->map_last != UINT64_MAX || c->index < in->map_first ||
+        (in->map_n && in->map[in->map_n - 1].index > c->index))
+        return false;
+    in->map[in->map_n++] = now;
+    return true;
+}
+
+void
+local_map_changed(struct local *l, struct linode *in, uint32_t before, const struct meta_chunk *v, size_t n)
+{
+    pthread_mutex_lock(&in->map_lock);
+    // One commit moves the version by two: more, and somebody else's was between.
+    if (in->map_valid && in->map_version == before && !(before & 1) &&
+        meta_version(l->m, in->ino) == before + 2) {
+        in->map_version = before + 2;
+        for (size_t i = 0; i < n && in->map_valid; i++)
+            in->map_valid = map_change(in, &v[i]);
+    }
+    pthread_mutex_unlock(&in->map_lock);
+}
+
+// ---- numbers ----
+
+#define IDS 16 // asked for at once; neighbours share a sum file
+
+int
+local_new_id(struct local *l, uint64_t *id)
+{
+    uint64_t v[IDS], have = atomic_load(&l->ids);
+    int err;
+
+    while (have & 0xff)
+        if (atomic_compare_exchange_weak(&l->ids, &have, have + 0x100 - 1)) {
+            *id = have >> 8;
+            return 0;
+        }
+    err = meta_new_chunks(l->m, v, IDS);
+    if (err)
+        return err;
+    *id = v[0];
+    // They are in a row. Where another thread did the same, those of one are lost.
+    atomic_store(&l->ids, v[1] << 8 | (IDS - 1));
+    return 0;
+}
+
 // ---- garbage ----
 
 // Each batch costs two transactions, for which the engine's log is emptied.

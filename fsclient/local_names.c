@@ -139,6 +139,8 @@ local_unlink(struct fsc *fs, const struct fsc_cred *cred, uint64_t dir, const ch
 
     if (!err && gone.nlink == 0 && gone.size > 0 && S_ISREG(gone.mode))
         local_garbage_hint(l, gone.space >= BIG_FILE ? LOCAL_GARBAGE_NOW : 1);
+    if (!err && gone.nlink == 0 && (S_ISFIFO(gone.mode) || S_ISSOCK(gone.mode)))
+        local_node_gone(l, gone.ino, gone.mode);
     return err;
 }
 
@@ -407,4 +409,16 @@ int
 local_unlock_owner(struct fsc_file *file, uint64_t owner)
 {
     return meta_unlock_all(LOCAL(file->fs)->m, file->ino, owner);
+}
+
+int
+local_take_locks(struct fsc *fs, uint64_t session, uint64_t owner)
+{
+    return meta_lock_take(LOCAL(fs)->m, session, owner);
+}
+
+uint64_t
+local_session(struct fsc *fs)
+{
+    return meta_session_number(LOCAL(fs)->m);
 }

@@ -46,12 +46,20 @@ int local_release(struct fsc *fs, uint64_t ino);
 int local_setlk(struct fsc_file *file, uint64_t owner, const struct fsc_lock *lock, int wait_ms);
 int local_getlk(struct fsc_file *file, uint64_t owner, struct fsc_lock *lock);
 int local_unlock_owner(struct fsc_file *file, uint64_t owner);
+int local_take_locks(struct fsc *fs, uint64_t session, uint64_t owner);
+uint64_t local_session(struct fsc *fs);
 
 // local_flock.c
 int local_flock(struct fsc_file *file, int op, int wait_ms);
+bool local_owner_alive(void *local, uint64_t owner); // of fcntl's locks: one with FSC_OWNER_SHARED
 int local_make_like(const char *dir, const char *name);
 void local_token_close(struct local *l, struct fsc_file *file); // of a file that nobody uses any more
 bool local_token_owns(struct local *l, int fd);
+
+// local_node.c
+void local_node_gone(struct local *l, uint64_t ino,
+                     mode_t mode); // a FIFO or a socket that has no name any more
+void local_node_sweep(struct local *l);
 
 // local_admin.c
 int local_clone_tree(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, uint64_t dir,

@@ -81,7 +81,7 @@ cut_middle(struct local *l, uint64_t ino, const struct meta_cut *cut)
             return err;
         return meta_commit_write(l->m, ino, 0, META_KEEP_TIMES, &change, 1, NULL);
     }
-    err = meta_new_chunks(l->m, &change.id, 1);
+    err = local_new_id(l, &change.id);
     if (!err)
         err = chunk_clone(l->c, cut->id, change.id);
     if (err)

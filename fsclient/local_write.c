@@ -166,7 +166,7 @@ prepare_chunk(struct local *l, const struct meta_chunk *c, uint64_t at, size_t l
     out->replaces = c->id;
     *fresh = c->id == 0 || c->flags & META_CHUNK_SHARED;
     if (*fresh) {
-        err = meta_new_chunks(l->m, &out->id, 1);
+        err = local_new_id(l, &out->id);
         if (!err)
             err = c->id == 0 || whole ? chunk_create(l->c, out->id) : chunk_clone(l->c, c->id, out->id);
         if (err)
@@ -256,6 +256,7 @@ write_batch(struct local *l, struct linode *in, struct cursor *from, size_t tota
     uint64_t first = offset / l->chunk_size, last = (offset + total - 1) / l->chunk_size;
     struct meta_chunk map[PIECES];
     struct batch b = {.n = 0};
+    uint32_t version = meta_version(l->m, in->ino);
     int err, bad = 0;
 
     *done = 0;
@@ -279,6 +280,8 @@ write_batch(struct local *l, struct linode *in, struct cursor *from, size_t tota
     err = batch_commit(l, in, &b, offset + *done);
     if (err)
         *done = 0;
+    else
+        local_map_changed(l, in, version, b.changes, b.n);
     return err ? err : bad;
 }
 
@@ -322,6 +325,7 @@ local_pwritev(struct fsc_file *file, const struct iovec *iov, int count, uint64_
 {
     struct local *l = LOCAL(file->fs);
     struct linode *in = file->priv;
+    struct meta_attr attr;
     size_t total = 0;
     ssize_t n = -EAGAIN;
     int err;
@@ -330,7 +334,8 @@ local_pwritev(struct fsc_file *file, const struct iovec *iov, int count, uint64_
         return -EROFS;
     for (int i = 0; i < count; i++)
         total += iov[i].iov_len;
-    if (!append) {
+    // What grows the file is not of the first kind; nothing is lost where that changes meanwhile.
+    if (!append && meta_getattr(l->m, in->ino, &attr) == 0 && offset + total <= attr.size) {
         err = linode_lock_shared(l, in);
         if (err)
             return err;

@@ -128,6 +128,13 @@ open_once(struct fsc_file *file, const struct fsc_at *at, const struct fsc_cred 
     struct walk w;
 
     *again = false;
+    // A name that must be new is not looked for before it is made. Which other error it is, the long way
+    // tells.
+    if (excl && walk_path(file->fs, at, cred, path, WALK_PARENT | WALK_UNSEEN, &w) == 0 && !w.found) {
+        err = file->fs->drv->create(file, cred, w.parent, w.name, mode & 07777, NULL);
+        if (err == 0 || err == -EEXIST)
+            return err;
+    }
     err = walk_path(file->fs, at, cred, path,
                     (excl || flags & O_NOFOLLOW ? 0 : WALK_FOLLOW) | (create ? WALK_PARENT : 0), &w);
     if (err)

@@ -87,7 +87,6 @@ fsc_open_volume(const char *url, const struct fsc_options *options, struct fsc *
         free(fs);
         return err;
     }
-    fork_enlist(fs);
     *out = fs;
     return 0;
 }
@@ -97,7 +96,6 @@ fsc_close_volume(struct fsc *fs)
 {
     if (!fs)
         return;
-    fork_delist(fs);
     fs->drv->close_volume(fs, fork_is_child(fs));
     fork_unwatch(fs);
     free(fs);

@@ -126,6 +126,10 @@ step(struct state *s, struct walk *w)
         return err;
     w->parent = s->cur;
     w->slash = slash;
+    if (final && !slash && w->last == WALK_NORM && s->flags & WALK_UNSEEN) {
+        w->found = false;
+        return 1;
+    }
     err = s->fs->drv->lookup(s->fs, s->cred, s->cur, name, &w->attr);
     w->found = err == 0;
     if (err == -ENOENT && final && s->flags & WALK_PARENT)

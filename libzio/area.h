@@ -106,6 +106,8 @@ area_covers(const struct area *a, uintptr_t start, size_t len)
 {
     return start >= a->map.base && len <= area_end(a) - start;
 }
+// Areas that meet [*at, end), one after the other; `*at` is the position of the walk. NULL at the end.
+struct area *area_next(uintptr_t *at, uintptr_t end);
 
 // Puts the pages [p0, p1) back into the program's memory. 0, -EAGAIN (a mapping change is under way: let go
 // of the lock and try again), or -errno.

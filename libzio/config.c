@@ -90,7 +90,10 @@ read_features(const char *list)
                  {"procmapquery", ZIO_F_PROCMAPQUERY},
                  {"populatewrite", ZIO_F_POPULATE},
                  {"pagemapscan", 0},
-                 {"sockmap", 0}};
+                 {"fuseclone", 0}, // zio mount's
+                 {"fusekillpriv", 0},
+                 {"fuseepoch", 0},
+                 {"sockmap", 0}}; // zio run --sockmap's
 
     for (const char *v = list; *v; v += strspn(v, ",")) {
         size_t n = strcspn(v, ","), i;

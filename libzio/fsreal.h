@@ -33,6 +33,7 @@
 #include <unistd.h>
 #include <utmp.h>
 #include <wchar.h>
+#include <wordexp.h>
 
 // Not in any header.
 int __vfwprintf_chk(FILE *, int, const wchar_t *, va_list);
@@ -83,6 +84,10 @@ int __isoc99_vfwscanf(FILE *, const wchar_t *, va_list);
     X(acct)                                                                                                  \
     X(chroot)                                                                                                \
     X(bind)                                                                                                  \
+    X(getsockname)                                                                                           \
+    X(getpeername)                                                                                           \
+    X(accept)                                                                                                \
+    X(accept4)                                                                                               \
     X(connect)                                                                                               \
     X(realpath)                                                                                              \
     X(getcwd)                                                                                                \
@@ -132,6 +137,7 @@ int __isoc99_vfwscanf(FILE *, const wchar_t *, va_list);
     X(getdents64)                                                                                            \
     X(getdirentries)                                                                                         \
     X(glob)                                                                                                  \
+    X(wordexp)                                                                                               \
     X(ftw)                                                                                                   \
     X(nftw)                                                                                                  \
     X(fts_open)                                                                                              \

@@ -47,8 +47,8 @@ static struct {
     _Atomic unsigned n;
     _Atomic bool serving;
     uintptr_t page[FORK_LOG];
-} fork_log;                  // pages that were filled during a fork, the map untouched
-static _Atomic bool forking; // a hooked fork is under way, and its thread holds the lock
+} fork_log;                 // pages that were filled during a fork, the map untouched
+static _Atomic int forking; // the thread of a hooked fork that is under way, and holds the lock
 
 struct helper {
     int fd[2];     // the helper's own copies of the two userfaultfds
@@ -575,23 +575,54 @@ helper_events_pending(void)
 void
 helper_fork_begins(void)
 {
-    atomic_store(&forking, true);
+    atomic_store(&forking, (int)zsys0(SYS_gettid));
 }
 
-void
-helper_fork_ended(bool child)
+static void
+look_at_log(void)
 {
-    unsigned n;
+    unsigned n = atomic_load(&fork_log.n);
 
-    atomic_store(&forking, false);
-    while (!child && atomic_load(&fork_log.serving))
-        zsys0(SYS_sched_yield);
-    n = atomic_load(&fork_log.n);
     for (unsigned i = 0; i < n; i++)
         area_look_again(fork_log.page[i]);
     atomic_store(&fork_log.n, 0);
-    if (child)
-        atomic_store(&fork_log.serving, false);
+}
+
+int
+helper_fork_thread(void)
+{
+    return atomic_load(&forking);
+}
+
+// Ends the moment of the fork for the helper, and makes the caller the holder of the lock. A fork that the
+// kernel makes after this is one that nobody prepared: its child gets its absent memory from event_fork.
+bool
+helper_fork_taken(int thread)
+{
+    if (!atomic_compare_exchange_strong(&forking, &thread, 0))
+        return false;
+    while (atomic_load(&fork_log.serving))
+        zsys0(SYS_sched_yield);
+    look_at_log();
+    return true;
+}
+
+bool
+helper_fork_ended(void)
+{
+    return helper_fork_taken((int)zsys0(SYS_gettid));
+}
+
+bool
+helper_fork_born(void)
+{
+    bool whole = atomic_exchange(&forking, 0) != 0;
+
+    if (whole)
+        look_at_log();
+    atomic_store(&fork_log.n, 0);
+    atomic_store(&fork_log.serving, false);
+    return whole;
 }
 
 void

@@ -13,7 +13,10 @@ void helper_init(void);
 void helper_leave_if_alone(void);   // in the helper: ends it when the program is dead
 int helper_start(void);             // 0 or -errno
 void helper_fork_begins(void);      // under the lock, which the forking thread keeps
-void helper_fork_ended(bool child); // the same thread, or its copy in the child
+bool helper_fork_ended(void);       // the same thread; false: the lock was taken from it
+bool helper_fork_born(void);        // its copy in the child; false: the lock was taken from it before
+int helper_fork_thread(void);       // who forks, and holds the lock; 0: nobody
+bool helper_fork_taken(int thread); // the lock, from that thread; false: it does not fork any more
 bool helper_unmaps_pending(void);   // have events of general memory still to be read or acted on?
 bool helper_events_pending(void);   // or any events?
 void helper_stop(void);             // the caller makes sure that nothing is absent

@@ -15,6 +15,7 @@
 // and of the file routing (any number; who has them keeps the numbers, so that they can't move).
 #define OURS_MAX 8
 static int *ours[OURS_MAX];
+#define TOP 1024 // they lie below, as high as the soft limit allows: higher ones cost the kernel memory
 static int nours;
 #define FIXED_MAX (1u << 20)
 static _Atomic uint64_t fixed[FIXED_MAX / 64];
@@ -83,15 +84,16 @@ next_ours(unsigned first, unsigned last)
 int
 zio_high_fd(int fd)
 {
-    struct rlimit r = {0, 0};
-    long n, from = 900;
+    struct rlimit r = {TOP, TOP};
+    long n = -1, top, step;
 
     if (fd < 0)
         return fd;
     zsys4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, &r);
-    if (r.rlim_cur < 1000)
-        from = (long)r.rlim_cur * 3 / 4;
-    n = zsys3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, from);
+    top = r.rlim_cur < TOP ? (long)r.rlim_cur : TOP;
+    step = top / 16 + 1;
+    for (long from = top - step; n < 0 && from > fd; from -= step)
+        n = zsys3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, from);
     if (n < 0)
         return fd; // no room above: it stays where it is
     zsys1(SYS_close, fd);

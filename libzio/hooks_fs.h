@@ -96,6 +96,12 @@ bool fs_takes_part(const char *path);
 // syscall(2) of a number that takes a path or a routed descriptor: done, and *r is its result (with errno).
 bool fs_syscall(long nr, const long a[6], long *r);
 
+// ---- hooks_fs_misc_dl.c ----
+
+// The file of the chunk that holds the whole of `file`, into `path`; false: there is none that this process
+// may read.
+bool fs_one_chunk(struct fsc_file *file, char *path, size_t size);
+
 // ---- hooks_fs_dir.c ----
 
 // getdents64 on a routed directory: bytes, 0 at the end, -errno. *base (may be NULL): the offset before.

@@ -18,9 +18,16 @@
 static int
 run(const struct route_program *p, char *const envp[], int flags)
 {
+    uint64_t old[2];
+    int r;
+
+    route_table_runs(p->vol, p->ino, old);
     if (p->fd >= 0)
-        return route_exec_native(p->fd, "", p->argv, envp, AT_EMPTY_PATH, p->exe);
-    return route_exec_native(p->dirfd, p->path, p->argv, envp, flags, NULL);
+        r = route_exec_native(p->fd, "", p->argv, envp, AT_EMPTY_PATH, p->exe);
+    else
+        r = route_exec_native(p->dirfd, p->path, p->argv, envp, flags, NULL);
+    route_table_runs(old[0], old[1], old);
+    return r;
 }
 
 int

@@ -10,6 +10,7 @@
 
 #include "libzio/real.h"
 #include "libzio/route_map.h"
+#include "libzio/route_node.h"
 #include "libzio/route_priv.h"
 #include "libzio/sys.h"
 
@@ -19,14 +20,13 @@
         struct route_file *f;                                                                                \
         struct fsc_file *file;                                                                               \
         struct route_guard g;                                                                                \
+        struct route_use u;                                                                                  \
         long r;                                                                                              \
-        if (likely(!route_fd(fd)) || !(f = route_file_get(fd)))                                              \
+        if (likely(!route_fd(fd)) || !(f = route_begin(&g, &u, fd)))                                         \
             return native;                                                                                   \
         file = route_file_fsc(f);                                                                            \
-        route_enter(&g);                                                                                     \
         r = file ? (long)(call) : route_file_error(f);                                                       \
-        route_leave(&g);                                                                                     \
-        route_file_put(f);                                                                                   \
+        route_end(&g, &u);                                                                                   \
         return (int)route_result(r);                                                                         \
     } while (0)
 
@@ -60,6 +60,15 @@ llseek(int fd, off_t off, int whence)
 
 // ---- attributes ----
 
+// A native descriptor may be that of a FIFO of a volume.
+static int
+shown(int r, struct stat *st)
+{
+    if (unlikely(route_on) && r == 0)
+        route_node_show(st);
+    return r;
+}
+
 // What was stored through mappings is to show.
 #define SETTLE(fd)                                                                                           \
     if (unlikely(atomic_load_explicit(&rmap_count, memory_order_relaxed)) && route_fd(fd))                   \
@@ -69,28 +78,29 @@ ZIO_EXPORT int
 fstat(int fd, struct stat *st)
 {
     SETTLE(fd);
-    ON_FILE(fd, real.fstat64(fd, (struct stat64 *)st), fsc.fstat(file, st));
+    ON_FILE(fd, shown(real.fstat64(fd, (struct stat64 *)st), st), fsc.fstat(file, st));
 }
 
 ZIO_EXPORT int
 fstat64(int fd, struct stat64 *st)
 {
     SETTLE(fd);
-    ON_FILE(fd, real.fstat64(fd, st), fsc.fstat(file, (struct stat *)st));
+    ON_FILE(fd, shown(real.fstat64(fd, st), (struct stat *)st), fsc.fstat(file, (struct stat *)st));
 }
 
 int __fxstat(int version, int fd, struct stat *st);
 ZIO_EXPORT int
 __fxstat(int version, int fd, struct stat *st)
 {
-    ON_FILE(fd, real.__fxstat(version, fd, st), fsc.fstat(file, st));
+    ON_FILE(fd, shown(real.__fxstat(version, fd, st), st), fsc.fstat(file, st));
 }
 
 int __fxstat64(int version, int fd, struct stat64 *st);
 ZIO_EXPORT int
 __fxstat64(int version, int fd, struct stat64 *st)
 {
-    ON_FILE(fd, real.__fxstat(version, fd, (struct stat *)st), fsc.fstat(file, (struct stat *)st));
+    ON_FILE(fd, shown(real.__fxstat(version, fd, (struct stat *)st), (struct stat *)st),
+            fsc.fstat(file, (struct stat *)st));
 }
 
 // By handle, "" with AT_EMPTY_PATH is the file itself.
@@ -116,10 +126,19 @@ do_fchmod(struct route_file *f, struct fsc_file *file, mode_t mode)
     return err ? err : fsc.chmod(f->vol->fs, &at, "", mode & 07777, AT_EMPTY_PATH);
 }
 
+static int
+native_fchmod(int fd, mode_t mode)
+{
+    struct fsc_attr in = {.mode = mode & 07777};
+    int r = unlikely(route_on) ? route_node_setattr(fd, FSC_SET_MODE, &in) : 1;
+
+    return r == 1 ? real.fchmod(fd, mode) : (int)route_result(r);
+}
+
 ZIO_EXPORT int
 fchmod(int fd, mode_t mode)
 {
-    ON_FILE(fd, real.fchmod(fd, mode), do_fchmod(f, file, mode));
+    ON_FILE(fd, native_fchmod(fd, mode), do_fchmod(f, file, mode));
 }
 
 static int
@@ -131,10 +150,20 @@ do_fchown(struct route_file *f, struct fsc_file *file, uid_t uid, gid_t gid)
     return err ? err : fsc.chown(f->vol->fs, &at, "", uid, gid, AT_EMPTY_PATH);
 }
 
+static int
+native_fchown(int fd, uid_t uid, gid_t gid)
+{
+    struct fsc_attr in = {.uid = uid, .gid = gid};
+    unsigned set = (uid != (uid_t)-1 ? FSC_SET_UID : 0) | (gid != (gid_t)-1 ? FSC_SET_GID : 0);
+    int r = unlikely(route_on) ? route_node_setattr(fd, set, &in) : 1;
+
+    return r == 1 ? real.fchown(fd, uid, gid) : (int)route_result(r);
+}
+
 ZIO_EXPORT int
 fchown(int fd, uid_t uid, gid_t gid)
 {
-    ON_FILE(fd, real.fchown(fd, uid, gid), do_fchown(f, file, uid, gid));
+    ON_FILE(fd, native_fchown(fd, uid, gid), do_fchown(f, file, uid, gid));
 }
 
 static int
@@ -146,10 +175,18 @@ do_futimens(struct route_file *f, struct fsc_file *file, const struct timespec t
     return err ? err : fsc.utimens(f->vol->fs, &at, "", times, AT_EMPTY_PATH);
 }
 
+static int
+native_futimens(int fd, const struct timespec times[2])
+{
+    int r = unlikely(route_on) ? route_node_utimens(fd, times) : 1;
+
+    return r == 1 ? real.futimens(fd, times) : (int)route_result(r);
+}
+
 ZIO_EXPORT int
 futimens(int fd, const struct timespec times[2])
 {
-    ON_FILE(fd, real.futimens(fd, times), do_futimens(f, file, times));
+    ON_FILE(fd, native_futimens(fd, times), do_futimens(f, file, times));
 }
 
 ZIO_EXPORT int

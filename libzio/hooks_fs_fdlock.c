@@ -18,10 +18,56 @@
 #include "libzio/sys.h"
 
 #define SLICE_MS 20
-// Processes and records have numbers of their own; bit 62 tells them apart.
-#define OFD_OWNER(f) (1ull << 62 | (f)->index)
 
 static _Atomic bool posix_used; // a lock of F_SETLK was taken, ever: closing must look for it
+
+bool
+route_lock_used(void)
+{
+    return atomic_load(&posix_used);
+}
+
+void
+route_lock_used_set(bool on)
+{
+    atomic_store(&posix_used, on);
+}
+
+// ---- locks of an open file description ----
+
+// Its owner is a number of its own, which all who share it find in the record.
+static uint64_t
+ofd_owner(struct route_file *f)
+{
+    uint64_t owner = atomic_load(&f->rec->owner), mine = 0;
+
+    if (owner)
+        return owner;
+    if (zsys3(SYS_getrandom, &mine, sizeof mine, 0) != (long)sizeof mine)
+        mine = (uint64_t)zsys0(SYS_getpid) << 32 | (uint64_t)f->index << 8 | 1;
+    mine = (mine & (FSC_OWNER_SHARED - 1)) | FSC_OWNER_SHARED;
+    return atomic_compare_exchange_strong(&f->rec->owner, &owner, mine) ? mine : owner;
+}
+
+// The owner is there as long as the descriptor behind flock, which all who share the description have, and
+// with it a lock on the owner's byte.
+static int
+ofd_announce(struct route_file *f, uint64_t owner)
+{
+    struct flock l = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = (off_t)owner, .l_len = 1};
+    int fd = atomic_load(&f->lock_fd);
+
+    if (atomic_load(&f->ofd_locked))
+        return 0;
+    if (fd < 0 && route_rec_alone(f->index))
+        fd = route_file_lock_fd(f);
+    if (fd < 0 || real.fcntl64(fd, F_OFD_SETLK, &l) != 0) {
+        route_refused("a lock of an open file description that several processes share");
+        return -ENOLCK; // there was no descriptor left for it when the file came to be shared
+    }
+    atomic_store(&f->ofd_locked, true);
+    return 0;
+}
 
 // ---- fcntl locks ----
 
@@ -145,7 +191,7 @@ int
 route_lock(struct route_file *f, int cmd, struct flock *l)
 {
     bool ofd = cmd == F_OFD_GETLK || cmd == F_OFD_SETLK || cmd == F_OFD_SETLKW;
-    uint64_t owner = ofd ? OFD_OWNER(f) : (uint64_t)zsys0(SYS_getpid);
+    uint64_t owner = ofd ? ofd_owner(f) : (uint64_t)zsys0(SYS_getpid);
     int mode = atomic_load(&f->rec->flags) & O_ACCMODE, err;
     struct route_guard g;
     struct fsc_lock r;
@@ -165,13 +211,14 @@ route_lock(struct route_file *f, int cmd, struct flock *l)
         return -EINVAL;
     if ((l->l_type == F_RDLCK && mode == O_WRONLY) || (l->l_type == F_WRLCK && mode == O_RDONLY))
         return -EBADF;
-    if (ofd && l->l_type != F_UNLCK && !route_rec_alone(f->index)) {
-        // The volume would take the lock for this process's alone.
-        route_refused("a lock of an open file description that several processes share");
-        return -ENOLCK;
+    if (ofd && l->l_type != F_UNLCK) {
+        err = ofd_announce(f, owner);
+        if (err)
+            return err;
+    } else if (l->l_type != F_UNLCK) {
+        atomic_store(&f->posix_locked, true);
+        atomic_store(&posix_used, true);
     }
-    if (l->l_type != F_UNLCK)
-        atomic_store(ofd ? &f->ofd_locked : &posix_used, true);
     if (cmd == F_SETLKW || cmd == F_OFD_SETLKW) {
         route_enter(&g);
         err = fsc.setlk(route_file_fsc(f), owner, &r, 0);
@@ -189,19 +236,22 @@ route_lock_closed(struct route_file *f)
 {
     struct route_guard g;
 
-    if (likely(!atomic_load_explicit(&posix_used, memory_order_relaxed)) || !route_file_fsc(f))
+    if (likely(!atomic_load_explicit(&posix_used, memory_order_relaxed)))
+        return;
+    if (!route_file_fsc(f) && route_file_open(f) < 0) // it came over exec, perhaps with a lock
         return;
     route_enter(&g);
     fsc.unlock_owner(route_file_fsc(f), (uint64_t)zsys0(SYS_getpid));
     route_leave(&g);
 }
 
-// Within route_enter. (Where other processes have the description too, its lock goes with our last
-// descriptor.)
+// Within route_enter. Where other processes have the description too, it is theirs; if they are closing it as
+// well and nobody unlocks, nobody has the owner's byte any more.
 void
 route_ofd_closed(struct route_file *f)
 {
-    fsc.unlock_owner(f->file, OFD_OWNER(f));
+    if (route_rec_alone(f->index))
+        fsc.unlock_owner(f->file, ofd_owner(f));
 }
 
 // ---- lockf: the C library's own rules on top of fcntl's ----

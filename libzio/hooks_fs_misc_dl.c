@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "libzio/hooks_fs.h"
+#include "libzio/route_libs.h"
 
 #define COPY_PATH 40
 
@@ -92,9 +93,8 @@ copied(struct route_vol *vol, struct fsc_file *file, const char *name)
     return c->path;
 }
 
-// The chunk that holds the whole file, into `path`; false: there is none that this process may read.
-static bool
-one_chunk(struct fsc_file *file, char *path, size_t size)
+bool
+fs_one_chunk(struct fsc_file *file, char *path, size_t size)
 {
     struct fsc_extent e[2];
     struct stat st;
@@ -140,7 +140,7 @@ other_path(const char *name)
     char chunk[256];
 
     if (f && route_file_fsc(f)) {
-        if (one_chunk(route_file_fsc(f), chunk, sizeof(chunk))) {
+        if (fs_one_chunk(route_file_fsc(f), chunk, sizeof(chunk))) {
             path = kept(chunk);
         } else {
             pthread_mutex_lock(&copies_lock);
@@ -155,13 +155,55 @@ other_path(const char *name)
     return path ? path : name;
 }
 
+// As the program was started with; the dynamic linker looks at it no later.
+static const char *
+library_path(void)
+{
+    static _Atomic(const char *) value;
+    const char *v = atomic_load(&value);
+
+    if (!v) {
+        v = getenv("LD_LIBRARY_PATH");
+        v = strdup(v ? v : "");
+        atomic_store(&value, v ? v : "");
+    }
+    return v ? v : "";
+}
+
+// What it needs of libraries in volumes is loaded before, the innermost first, and stays. (One without a
+// SONAME is not known by its name afterwards, and the dynamic linker does not find it.)
+static void
+load_needed(const char *name)
+{
+    struct route_libs *l;
+    char *text = realpath(name, NULL);
+
+    l = text ? route_libs_find(text, library_path()) : NULL;
+    for (int i = l ? l->n - 1 : -1; i >= 0; i--) {
+        void *loaded = FS_REAL(dlopen)(l->lib[i].name, RTLD_LAZY | RTLD_NOLOAD);
+
+        if (loaded)
+            dlclose(loaded);
+        else
+            FS_REAL(dlopen)(other_path(l->lib[i].path), RTLD_LAZY);
+    }
+    route_libs_free(l);
+    free(text);
+}
+
 __attribute__((used)) static const char *
 dl_path(const char *name)
 {
     int saved = errno;
+    char found[PATH_MAX];
 
-    if (!route_idle() && name && strchr(name, '/') && fs_takes_part(name))
+    if (!route_idle() && name && *name && !strchr(name, '/') && route_libs_path(library_path()) &&
+        route_libs_named(name, library_path(), found))
+        name = kept(found);
+    if (!route_idle() && name && strchr(name, '/') && fs_takes_part(name)) {
+        load_needed(name);
         name = other_path(name);
+    }
     errno = saved;
     return name;
 }

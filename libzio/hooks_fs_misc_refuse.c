@@ -2,10 +2,6 @@
 // What a volume served in user space can't do: each call is refused with the errno that the kernel has for a
 // file system without it, and counted (route_refused). What is wrong with the path itself is told first, as
 // the kernel would.
-#include <stddef.h>
-#include <string.h>
-#include <sys/un.h>
-
 #include "libzio/hooks_fs.h"
 
 struct refuse_args {
@@ -232,87 +228,3 @@ chroot(const char *path)
         return FS_REAL(chroot)(path);
     return (int)fs_call(AT_FDCWD, path, 0, refuse_in, chroot_out, &a);
 }
-
-// ---- Unix sockets ----
-
-struct sock_call {
-    int fd;
-    const struct sockaddr *addr;
-    socklen_t len;
-    bool binds;
-    struct sockaddr_un un;
-};
-
-// The path of an address, with its terminator, in c->un. False: an abstract one, another family, or none.
-static bool
-sock_path(const struct sockaddr *addr, socklen_t len, struct sockaddr_un *un)
-{
-    size_t off = offsetof(struct sockaddr_un, sun_path), n;
-
-    if (!addr || len <= off || addr->sa_family != AF_UNIX ||
-        ((const struct sockaddr_un *)addr)->sun_path[0] == '\0')
-        return false;
-    n = min_of((size_t)len - off, sizeof(un->sun_path) - 1);
-    memcpy(un->sun_path, ((const struct sockaddr_un *)addr)->sun_path, n);
-    un->sun_path[n] = '\0';
-    return true;
-}
-
-static long
-sock_in(struct route_target *t, void *arg)
-{
-    struct sock_call *c = arg;
-    struct fsc_attr attr;
-    int r =
-        fsc.getattr(t->vol->fs, &t->at, t->path, fs_at_flags(t, c->binds ? AT_SYMLINK_NOFOLLOW : 0), &attr);
-
-    if (c->binds && r == 0)
-        return -EADDRINUSE;
-    if (c->binds && r == -ENOENT) {
-        route_refused("bind");
-        return -EPERM; // mknod(2): the file system does not support this type of node
-    }
-    if (r < 0)
-        return r;
-    route_refused("connect");
-    return -ECONNREFUSED; // nobody can be listening there
-}
-
-static long
-sock_out(int dirfd, const char *path, void *arg)
-{
-    struct sock_call *c = arg;
-    struct sockaddr_un un;
-    size_t n = strlen(path);
-
-    (void)dirfd;
-    if (strcmp(path, c->un.sun_path) == 0) // as it was given
-        return c->binds ? FS_REAL(bind)(c->fd, c->addr, c->len) : FS_REAL(connect)(c->fd, c->addr, c->len);
-    if (n >= sizeof(un.sun_path))
-        return fs_result(-ENAMETOOLONG);
-    un.sun_family = AF_UNIX;
-    memcpy(un.sun_path, path, n + 1);
-    return c->binds ? FS_REAL(bind)(c->fd, (struct sockaddr *)&un, sizeof(un))
-                    : FS_REAL(connect)(c->fd, (struct sockaddr *)&un, sizeof(un));
-}
-
-ZIO_EXPORT int
-bind(int fd, const struct sockaddr *addr, socklen_t len)
-{
-    struct sock_call c = {.fd = fd, .addr = addr, .len = len, .binds = true};
-
-    if (route_idle() || !sock_path(addr, len, &c.un))
-        return FS_REAL(bind)(fd, addr, len);
-    return (int)fs_call(AT_FDCWD, c.un.sun_path, ROUTE_NOFOLLOW | ROUTE_CREATE, sock_in, sock_out, &c);
-}
-
-ZIO_EXPORT int
-connect(int fd, const struct sockaddr *addr, socklen_t len)
-{
-    struct sock_call c = {.fd = fd, .addr = addr, .len = len};
-
-    if (route_idle() || !sock_path(addr, len, &c.un))
-        return FS_REAL(connect)(fd, addr, len);
-    return (int)fs_call(AT_FDCWD, c.un.sun_path, 0, sock_in, sock_out, &c);
-}
-ZIO_ALIAS(__connect, connect);

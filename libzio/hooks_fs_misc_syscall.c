@@ -4,6 +4,7 @@
 // done by the hook of that name; its arguments are the same, but where said.
 #include <dirent.h>
 #include <limits.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -93,6 +94,15 @@ by_path(long nr, const long *a, long *r)
         DO(SYS_execve, execve(PATH(0), PTR(1), PTR(2)));
         DO(SYS_execveat, execveat(INT(0), PATH(1), PTR(2), PTR(3), INT(4)));
         DO(SYS_openat2, route_openat2(INT(0), PATH(1), PTR(2), (size_t)a[3]));
+        DO(SYS_bind, bind(INT(0), PTR(1), (socklen_t)a[2]));
+        DO(SYS_connect, connect(INT(0), PTR(1), (socklen_t)a[2]));
+        DO(SYS_accept, accept(INT(0), PTR(1), PTR(2)));
+        DO(SYS_accept4, accept4(INT(0), PTR(1), PTR(2), INT(3)));
+        DO(SYS_getsockname, getsockname(INT(0), PTR(1), PTR(2)));
+        DO(SYS_getpeername, getpeername(INT(0), PTR(1), PTR(2)));
+        DO(SYS_sendto, sendto(INT(0), PTR(1), (size_t)a[2], INT(3), PTR(4), (socklen_t)a[5]));
+        DO(SYS_recvfrom, recvfrom(INT(0), PTR(1), (size_t)a[2], INT(3), PTR(4), PTR(5)));
+        DO(SYS_fstat, fstat(INT(0), PTR(1)));
         DO(SYS_sendmsg, sendmsg(INT(0), PTR(1), INT(2)));
         DO(SYS_recvmsg, recvmsg(INT(0), PTR(1), INT(2)));
         DO(SYS_setrlimit, setrlimit64((__rlimit_resource_t)a[0], PTR(1)));
@@ -106,6 +116,25 @@ by_path(long nr, const long *a, long *r)
     default:
         return false;
     }
+}
+
+// The old form has the type at the end of an entry, and the name where the new one has the type; the rest,
+// and the length, are the same.
+static long
+old_getdents(int fd, void *buf, size_t size)
+{
+    ssize_t n = getdents64(fd, buf, size & UINT_MAX);
+
+    for (char *p = buf; n > 0 && p < (char *)buf + n;) {
+        struct dirent64 *e = (struct dirent64 *)(void *)p;
+        size_t len = strlen(e->d_name) + 1, all = e->d_reclen;
+        char type = (char)e->d_type;
+
+        memmove(p + offsetof(struct dirent64, d_type), e->d_name, len);
+        p[all - 1] = type;
+        p += all;
+    }
+    return n;
 }
 
 // The first argument is a routed descriptor.
@@ -125,7 +154,6 @@ by_fd(long nr, const long *a, long *r)
         DO(SYS_preadv2, preadv64v2(INT(0), PTR(1), INT(2), a[3], INT(5)));
         DO(SYS_pwritev2, pwritev64v2(INT(0), PTR(1), INT(2), a[3], INT(5)));
         DO(SYS_lseek, lseek64(INT(0), a[1], INT(2)));
-        DO(SYS_fstat, fstat(INT(0), PTR(1)));
         DO(SYS_fchmod, fchmod(INT(0), MODE(1)));
         DO(SYS_fchown, fchown(INT(0), (uid_t)a[1], (gid_t)a[2]));
         DO(SYS_ftruncate, ftruncate64(INT(0), a[1]));
@@ -145,6 +173,7 @@ by_fd(long nr, const long *a, long *r)
         DO(SYS_flistxattr, flistxattr(INT(0), PTR(1), (size_t)a[2]));
         DO(SYS_fremovexattr, fremovexattr(INT(0), PATH(1)));
         DO(SYS_getdents64, getdents64(INT(0), PTR(1), (size_t)a[2]));
+        DO(SYS_getdents, old_getdents(INT(0), PTR(1), (size_t)a[2]));
     default:
         return false;
     }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "libzio/real.h"
+#include "libzio/route_node.h"
 #include "libzio/route_priv.h"
 #include "libzio/sys.h"
 
@@ -18,7 +19,8 @@
 struct open_args {
     int flags;
     mode_t mode;
-    unsigned resolve; // FSC_RESOLVE_*
+    unsigned resolve;       // FSC_RESOLVE_*
+    struct route_node node; // a FIFO was met: the opening goes on outside of the volume
 };
 
 // The file that /proc/self/fd/N names, opened anew.
@@ -32,16 +34,29 @@ open_self(struct route_target *t, const struct open_args *a, struct fsc_file **f
     return fsc.ino_open(t->vol->fs, t->at.cred, fsc.file_ino(t->at.dir), flags, file);
 }
 
+static unsigned
+open_flags(int flags)
+{
+    unsigned f = WANTS_MODE(flags) ? ROUTE_CREATE : 0;
+
+    if (flags & O_NOFOLLOW || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+        f |= ROUTE_NOFOLLOW;
+    return f;
+}
+
 static long
 open_in(struct route_target *t, void *arg)
 {
-    const struct open_args *a = arg;
+    struct open_args *a = arg;
     struct fsc_file *file;
     char text[PATH_MAX];
     // What is made or cut must have its descriptor for sure.
     int token = -1;
     long r;
 
+    if (a->flags & (O_ACCMODE | O_TRUNC) && !(a->flags & (O_PATH | O_EXCL)) &&
+        (r = route_text_busy(t, open_flags(a->flags) & ROUTE_NOFOLLOW)) < 0)
+        return r;
     if (a->flags & (O_CREAT | O_TRUNC)) {
         token = route_token(t->vol, a->flags);
         if (token < 0)
@@ -52,6 +67,8 @@ open_in(struct route_target *t, void *arg)
     if (r < 0) {
         if (token >= 0)
             zsys1(SYS_close, token);
+        if (unlikely(r == -EOPNOTSUPP))
+            r = route_node_find(t, a->flags, &a->node);
         return r;
     }
     if (t->self)
@@ -70,27 +87,19 @@ open_out(int dirfd, const char *path, void *arg)
     return route_made_fd(real.openat64(dirfd, path, a->flags, a->mode));
 }
 
-static unsigned
-open_flags(int flags)
-{
-    unsigned f = WANTS_MODE(flags) ? ROUTE_CREATE : 0;
-
-    if (flags & O_NOFOLLOW || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
-        f |= ROUTE_NOFOLLOW;
-    return f;
-}
-
 static int
 open_any(int dirfd, const char *path, int flags, mode_t mode)
 {
-    struct open_args a = {flags, mode, 0};
+    struct open_args a = {flags, mode, 0, {NULL, 0}};
+    int fd;
 
     if (unlikely(!zio_real_ready))
         zio_real_init();
     if (likely(!route_on))
         return real.openat64(dirfd, path, flags, mode);
     pthread_testcancel();
-    return (int)route_call(dirfd, path, open_flags(flags), open_in, open_out, &a);
+    fd = (int)route_call(dirfd, path, open_flags(flags), open_in, open_out, &a);
+    return unlikely(a.node.vol != NULL) ? route_node_open(&a.node, flags) : fd;
 }
 
 #define TAKE_MODE(flags)                                                                                     \
@@ -204,10 +213,12 @@ route_openat2(int dirfd, const char *path, const void *arg, size_t size)
             return route_result(-EXDEV);
         goto native;
     }
-    a = (struct open_args){(int)how.flags, (mode_t)how.mode,
+    a = (struct open_args){(int)how.flags,
+                           (mode_t)how.mode,
                            (how.resolve & RESOLVE_BENEATH ? FSC_RESOLVE_BENEATH : 0) |
                                (how.resolve & RESOLVE_IN_ROOT ? FSC_RESOLVE_IN_ROOT : 0) |
-                               (how.resolve & RESOLVE_NO_SYMLINKS ? FSC_RESOLVE_NO_SYMLINKS : 0)};
+                               (how.resolve & RESOLVE_NO_SYMLINKS ? FSC_RESOLVE_NO_SYMLINKS : 0),
+                           {NULL, 0}};
     if (!how_is_plain(&how)) {
         r = -EINVAL;
     } else if (how.resolve & 0x20) {
@@ -222,7 +233,7 @@ route_openat2(int dirfd, const char *path, const void *arg, size_t size)
             r = zsys4(SYS_openat2, t.dirfd, t.path, arg, size);
     }
     route_done(&t);
-    return route_result(r);
+    return a.node.vol ? route_node_open(&a.node, a.flags) : route_result(r);
 native:
     return route_made_fd((int)real_syscall(SYS_openat2, dirfd, path, arg, size));
 }

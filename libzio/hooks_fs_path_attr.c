@@ -200,6 +200,7 @@ truncate_in(struct route_target *t, void *arg)
     off_t size = ((struct attr_args *)arg)->size;
 
     struct stat st;
+    int r;
 
     if (size < 0)
         return -EINVAL;
@@ -208,6 +209,9 @@ truncate_in(struct route_target *t, void *arg)
         ((struct attr_args *)arg)->over = true;
         return -EFBIG;
     }
+    r = route_text_busy(t, false);
+    if (r < 0)
+        return r;
     if (t->self) // by /proc/self/fd: as if by its path
         return fsc.ino_truncate(t->vol->fs, t->at.cred, fsc.file_ino(t->at.dir), (uint64_t)size, NULL);
     return fsc.truncate(t->vol->fs, &t->at, t->path, (uint64_t)size);

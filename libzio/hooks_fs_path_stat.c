@@ -4,6 +4,7 @@
 #include <sys/sysmacros.h>
 
 #include "libzio/hooks_fs.h"
+#include "libzio/route_node.h"
 
 // ---- stat ----
 
@@ -27,8 +28,11 @@ static long
 stat_out(int dirfd, const char *path, void *arg)
 {
     struct stat_args *a = arg;
+    int r = FS_REAL(fstatat)(dirfd, path, a->st, a->flags);
 
-    return FS_REAL(fstatat)(dirfd, path, a->st, a->flags);
+    if (r == 0 && unlikely(S_ISFIFO(a->st->st_mode)))
+        route_node_show(a->st);
+    return r;
 }
 
 static int
@@ -148,12 +152,32 @@ statx_in(struct route_target *t, void *arg)
     return r;
 }
 
+// The FIFO of a volume that a native one stands for.
+static void
+node_fill(struct statx *x)
+{
+    struct stat st = {
+        .st_mode = x->stx_mode, .st_ino = x->stx_ino, .st_dev = makedev(x->stx_dev_major, x->stx_dev_minor)};
+    struct route_node n;
+    struct fsc_attr attr;
+    int r;
+
+    if (route_idle() || !route_node_of(&st, &n))
+        return;
+    FS_INSIDE(r, fsc.ino_getattr(n.vol->fs, n.ino, &attr));
+    if (r == 0)
+        stx_fill(n.vol->fs, &attr, x);
+}
+
 static long
 statx_out(int dirfd, const char *path, void *arg)
 {
     struct statx_args *a = arg;
+    int r = FS_REAL(statx)(dirfd, path, a->flags, a->mask, a->stx);
 
-    return FS_REAL(statx)(dirfd, path, a->flags, a->mask, a->stx);
+    if (r == 0 && unlikely(S_ISFIFO(a->stx->stx_mode)))
+        node_fill(a->stx);
+    return r;
 }
 
 ZIO_EXPORT int
@@ -180,6 +204,8 @@ access_in(struct route_target *t, void *arg)
 {
     struct access_args *a = arg;
 
+    if (!(a->flags & AT_EACCESS))
+        t->at.cred = NULL; // the real user's and group's rights: the library asks for these
     return fsc.access(t->vol->fs, &t->at, t->path, a->mode, fs_at_flags(t, a->flags));
 }
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "libzio/real.h"
+#include "libzio/route_libs.h"
 #include "libzio/route_priv.h"
 #include "libzio/sys.h"
 
@@ -216,6 +217,15 @@ leads_in(const char *path)
 }
 
 static bool
+wants_libs(char *const envp[])
+{
+    for (; envp && *envp; envp++)
+        if (strncmp(*envp, "LD_LIBRARY_PATH=", 16) == 0)
+            return route_libs_path(*envp + 16);
+    return false;
+}
+
+static bool
 touches_volumes(const struct spawn *s)
 {
     const posix_spawn_file_actions_t *fa = s->actions;
@@ -224,7 +234,7 @@ touches_volumes(const struct spawn *s)
     const char *path = getenv("PATH");
 
     route_file_put(cwd);
-    if (cwd || route_any_fd() || !route_env_complete(s->envp) || leads_in(s->path))
+    if (cwd || route_any_fd() || !route_env_complete(s->envp) || wants_libs(s->envp) || leads_in(s->path))
         return true;
     if (s->search && path)
         for (int i = 0; i < route_nvols; i++)

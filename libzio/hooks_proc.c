@@ -93,17 +93,27 @@ _Exit(int code)
 ZIO_EXPORT int
 unshare(int flags)
 {
+    int r;
+
     if (zio_on())
         zio_stop("the program changes its namespaces");
-    return real.unshare(flags);
+    route_cred_changes();
+    r = real.unshare(flags);
+    route_cred_changes();
+    return r;
 }
 
 ZIO_EXPORT int
 setns(int fd, int type)
 {
+    int r;
+
     if (zio_on())
         zio_stop("the program changes its namespaces");
-    return real.setns(fd, type);
+    route_cred_changes();
+    r = real.setns(fd, type);
+    route_cred_changes();
+    return r;
 }
 
 // Our reservations would count against a limit on addresses.
@@ -114,16 +124,33 @@ limit_is_set(int what, const struct rlimit64 *r)
         zio_shrink("the program limits its address space (RLIMIT_AS)");
 }
 
+static int
+set_fsize(const struct rlimit64 *r)
+{
+    return real.setrlimit64(RLIMIT_FSIZE, r);
+}
+
+// The limit of a file's size: the kernel's may be lifted for the moment.
+static int
+limit_fsize(const struct rlimit64 *r)
+{
+    struct route_guard g;
+    int ret, err = errno;
+
+    route_enter(&g);
+    ret = route_fsize_set(set_fsize, r);
+    if (ret < 0)
+        err = errno;
+    route_leave(&g);
+    errno = err;
+    return ret;
+}
+
 ZIO_EXPORT int
 setrlimit64(__rlimit_resource_t what, const struct rlimit64 *r)
 {
-    int ret;
-
     limit_is_set((int)what, r);
-    ret = real.setrlimit64(what, r);
-    if (what == RLIMIT_FSIZE)
-        route_fsize_changed();
-    return ret;
+    return what == RLIMIT_FSIZE && route_on ? limit_fsize(r) : real.setrlimit64(what, r);
 }
 
 ZIO_EXPORT int
@@ -135,14 +162,17 @@ setrlimit(__rlimit_resource_t what, const struct rlimit *r)
 ZIO_EXPORT int
 prlimit64(pid_t pid, enum __rlimit_resource what, const struct rlimit64 *r, struct rlimit64 *old)
 {
-    int ret;
+    struct rlimit64 new;
 
-    if (pid == 0 || pid == getpid())
-        limit_is_set((int)what, r);
-    ret = real.prlimit64(pid, what, r, old);
-    if (what == RLIMIT_FSIZE && r)
-        route_fsize_changed();
-    return ret;
+    if (pid != 0 && pid != getpid())
+        return real.prlimit64(pid, what, r, old);
+    limit_is_set((int)what, r);
+    if (what != RLIMIT_FSIZE || !r || !route_on)
+        return real.prlimit64(pid, what, r, old);
+    new = *r; // may be the same as old
+    if (old && real.prlimit64(pid, what, NULL, old) < 0)
+        return -1;
+    return limit_fsize(&new);
 }
 
 ZIO_EXPORT int
@@ -225,8 +255,14 @@ syscall(long nr, ...)
     forks = nr == SYS_fork || (nr == SYS_clone && !(a[0] & CLONE_VM) && a[1] == 0);
     if (zio_on() && !forks)
         before_syscall(nr, a);
-    if (!forks)
-        return real_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+    if (!forks) {
+        if (likely(!route_on) || !route_cred_number(nr))
+            return real_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+        route_cred_changes();
+        r = real_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+        route_cred_changes();
+        return r;
+    }
     fork_prepare();
     r = real_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
     if (r == 0)

@@ -5,7 +5,9 @@
 
 #include "libzio/iobuf.h"
 #include "libzio/real.h"
+#include "libzio/route_node.h"
 #include "libzio/route_priv.h"
+#include "libzio/sys.h"
 #include "libzio/zio.h"
 
 #define CALLER ((uintptr_t)__builtin_return_address(0))
@@ -75,6 +77,19 @@ invec_end(struct invec *v, ssize_t got)
         return r;                                                                                            \
     } while (0)
 
+// The library's own calls (libfsclient's) are no cancellation points, which cost two locked instructions.
+#define ONE_INNER(call, inner)                                                                               \
+    do {                                                                                                     \
+        INBUF in;                                                                                            \
+        void *p = inbuf_begin(&in, buf, n, CALLER);                                                          \
+        ssize_t r;                                                                                           \
+        if (likely(!in.b))                                                                                   \
+            return unlikely(route_on) && route_depth > 0 ? route_result(inner) : call;                       \
+        r = call;                                                                                            \
+        inbuf_end(&in, r);                                                                                   \
+        return r;                                                                                            \
+    } while (0)
+
 #define MANY(call, plain)                                                                                    \
     do {                                                                                                     \
         INVEC v;                                                                                             \
@@ -100,21 +115,21 @@ ZIO_EXPORT ssize_t
 read(int fd, void *buf, size_t n)
 {
     ROUTED(route_read(fd, buf, n));
-    ONE(real.read(fd, p, n));
+    ONE_INNER(real.read(fd, p, n), zsys3(SYS_read, fd, p, n));
 }
 
 ZIO_EXPORT ssize_t
 pread64(int fd, void *buf, size_t n, off_t off)
 {
     ROUTED(route_pread(fd, buf, n, off));
-    ONE(real.pread64(fd, p, n, off));
+    ONE_INNER(real.pread64(fd, p, n, off), zsys4(SYS_pread64, fd, p, n, off));
 }
 
 ZIO_EXPORT ssize_t
 pread(int fd, void *buf, size_t n, off_t off)
 {
     ROUTED(route_pread(fd, buf, n, off));
-    ONE(real.pread64(fd, p, n, off));
+    ONE_INNER(real.pread64(fd, p, n, off), zsys4(SYS_pread64, fd, p, n, off));
 }
 
 ZIO_EXPORT ssize_t
@@ -125,13 +140,25 @@ recv(int fd, void *buf, size_t n, int flags)
     ONE(real.recv(fd, p, n, flags));
 }
 
+// A sender's name in a volume is shown as its program gave it; *len was `room`.
+static ssize_t
+named(ssize_t r, struct sockaddr *from, socklen_t *len, socklen_t room)
+{
+    if (unlikely(route_on) && r >= 0 && from && len)
+        route_sock_show(from, len, room);
+    return r;
+}
+#define ROOM(len) (unlikely(route_on) && (len) && !route_bad_address((len), sizeof *(len)) ? *(len) : 0)
+
 ZIO_EXPORT ssize_t
 recvfrom(int fd, void *restrict buf, size_t n, int flags, struct sockaddr *restrict from,
          socklen_t *restrict len)
 {
+    socklen_t room = ROOM(len);
+
     if (flags & MSG_TRUNC)
-        return real.recvfrom(fd, buf, n, flags, from, len);
-    ONE(real.recvfrom(fd, p, n, flags, from, len));
+        return named(real.recvfrom(fd, buf, n, flags, from, len), from, len, room);
+    ONE(named(real.recvfrom(fd, p, n, flags, from, len), from, len, room));
 }
 
 ZIO_EXPORT ssize_t
@@ -191,9 +218,13 @@ any_recvmsg(int fd, struct msghdr *msg, int flags, uintptr_t ra)
 ZIO_EXPORT ssize_t
 recvmsg(int fd, struct msghdr *msg, int flags)
 {
+    socklen_t room = unlikely(route_on) && !route_bad_address(msg, sizeof *msg) ? msg->msg_namelen : 0;
     ssize_t r = any_recvmsg(fd, msg, flags, CALLER);
 
-    if (unlikely(route_on) && r >= 0 && msg->msg_controllen > 0)
+    if (likely(!route_on) || r < 0)
+        return r;
+    route_sock_show(msg->msg_name, &msg->msg_namelen, room);
+    if (msg->msg_controllen > 0)
         route_pass_received(msg);
     return r;
 }
@@ -213,9 +244,14 @@ recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *t
         return 1;
     }
     got = real.recvmmsg(fd, msgs, n, flags, timeout);
-    for (int i = 0; unlikely(route_on) && i < got; i++)
-        if (msgs[i].msg_hdr.msg_controllen > 0)
-            route_pass_received(&msgs[i].msg_hdr);
+    for (int i = 0; unlikely(route_on) && i < got; i++) {
+        struct msghdr *m = &msgs[i].msg_hdr;
+
+        // How much room there was is gone; more than an address of ours takes, or it could not be parsed.
+        route_sock_show(m->msg_name, &m->msg_namelen, m->msg_namelen);
+        if (m->msg_controllen > 0)
+            route_pass_received(m);
+    }
     return got;
 }
 
@@ -241,7 +277,7 @@ __read_chk(int fd, void *buf, size_t n, size_t room)
 {
     CHECK_ROOM();
     ROUTED(route_read(fd, buf, n));
-    ONE(real.read(fd, p, n));
+    ONE_INNER(real.read(fd, p, n), zsys3(SYS_read, fd, p, n));
 }
 
 ZIO_EXPORT ssize_t
@@ -249,7 +285,7 @@ __pread_chk(int fd, void *buf, size_t n, off_t off, size_t room)
 {
     CHECK_ROOM();
     ROUTED(route_pread(fd, buf, n, off));
-    ONE(real.pread64(fd, p, n, off));
+    ONE_INNER(real.pread64(fd, p, n, off), zsys4(SYS_pread64, fd, p, n, off));
 }
 
 ZIO_EXPORT ssize_t
@@ -257,7 +293,7 @@ __pread64_chk(int fd, void *buf, size_t n, off_t off, size_t room)
 {
     CHECK_ROOM();
     ROUTED(route_pread(fd, buf, n, off));
-    ONE(real.pread64(fd, p, n, off));
+    ONE_INNER(real.pread64(fd, p, n, off), zsys4(SYS_pread64, fd, p, n, off));
 }
 
 ZIO_EXPORT ssize_t
@@ -273,24 +309,26 @@ ZIO_EXPORT ssize_t
 __recvfrom_chk(int fd, void *restrict buf, size_t n, size_t room, int flags, struct sockaddr *restrict from,
                socklen_t *restrict len)
 {
+    socklen_t space = ROOM(len);
+
     CHECK_ROOM();
     if (flags & MSG_TRUNC)
-        return real.recvfrom(fd, buf, n, flags, from, len);
-    ONE(real.recvfrom(fd, p, n, flags, from, len));
+        return named(real.recvfrom(fd, buf, n, flags, from, len), from, len, space);
+    ONE(named(real.recvfrom(fd, p, n, flags, from, len), from, len, space));
 }
 
 ZIO_EXPORT ssize_t
 __read(int fd, void *buf, size_t n)
 {
     ROUTED(route_read(fd, buf, n));
-    ONE(real.read(fd, p, n));
+    ONE_INNER(real.read(fd, p, n), zsys3(SYS_read, fd, p, n));
 }
 
 ZIO_EXPORT ssize_t
 __pread64(int fd, void *buf, size_t n, off_t off)
 {
     ROUTED(route_pread(fd, buf, n, off));
-    ONE(real.pread64(fd, p, n, off));
+    ONE_INNER(real.pread64(fd, p, n, off), zsys4(SYS_pread64, fd, p, n, off));
 }
 
 ZIO_EXPORT ssize_t

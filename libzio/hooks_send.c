@@ -10,7 +10,9 @@
 #include "libzio/area.h"
 #include "libzio/iobuf.h"
 #include "libzio/real.h"
+#include "libzio/route_node.h"
 #include "libzio/route_priv.h"
+#include "libzio/sys.h"
 #include "libzio/zio.h"
 
 // A thread that is cancelled while it waits lets go of its blocks.
@@ -62,6 +64,22 @@ wants_alignment(int fd, const struct outbuf *o)
         return same;                                                                                         \
     } while (0)
 
+// The library's own calls: see hooks_recv.c.
+#define ONE_INNER(same, list, inner)                                                                         \
+    do {                                                                                                     \
+        OUTBUF o;                                                                                            \
+        const void *p = buf;                                                                                 \
+        if (likely(!outbuf_begin(&o, buf, n)))                                                               \
+            return unlikely(route_on) && route_depth > 0 ? route_result(inner) : same;                       \
+        if (wants_alignment(fd, &o))                                                                         \
+            return same;                                                                                     \
+        if (o.niov == 1)                                                                                     \
+            p = o.iov[0].iov_base;                                                                           \
+        if (o.niov > 1 && list_is_the_same(fd))                                                              \
+            return list;                                                                                     \
+        return same;                                                                                         \
+    } while (0)
+
 static ssize_t
 send_list(int fd, struct outbuf *o, int flags, const struct sockaddr *to, socklen_t len)
 {
@@ -82,7 +100,7 @@ ZIO_EXPORT ssize_t
 write(int fd, const void *buf, size_t n)
 {
     ROUTED(route_write(fd, buf, n));
-    ONE(real.write(fd, p, n), real.writev(fd, o.iov, o.niov));
+    ONE_INNER(real.write(fd, p, n), real.writev(fd, o.iov, o.niov), zsys3(SYS_write, fd, p, n));
 }
 
 ssize_t __write(int fd, const void *buf, size_t n);
@@ -90,14 +108,15 @@ ZIO_EXPORT ssize_t
 __write(int fd, const void *buf, size_t n)
 {
     ROUTED(route_write(fd, buf, n));
-    ONE(real.write(fd, p, n), real.writev(fd, o.iov, o.niov));
+    ONE_INNER(real.write(fd, p, n), real.writev(fd, o.iov, o.niov), zsys3(SYS_write, fd, p, n));
 }
 
 ZIO_EXPORT ssize_t
 pwrite64(int fd, const void *buf, size_t n, off_t off)
 {
     ROUTED(route_pwrite(fd, buf, n, off));
-    ONE(real.pwrite64(fd, p, n, off), real.pwritev64(fd, o.iov, o.niov, off));
+    ONE_INNER(real.pwrite64(fd, p, n, off), real.pwritev64(fd, o.iov, o.niov, off),
+              zsys4(SYS_pwrite64, fd, p, n, off));
 }
 
 ssize_t __pwrite64(int fd, const void *buf, size_t n, off_t off);
@@ -105,14 +124,16 @@ ZIO_EXPORT ssize_t
 __pwrite64(int fd, const void *buf, size_t n, off_t off)
 {
     ROUTED(route_pwrite(fd, buf, n, off));
-    ONE(real.pwrite64(fd, p, n, off), real.pwritev64(fd, o.iov, o.niov, off));
+    ONE_INNER(real.pwrite64(fd, p, n, off), real.pwritev64(fd, o.iov, o.niov, off),
+              zsys4(SYS_pwrite64, fd, p, n, off));
 }
 
 ZIO_EXPORT ssize_t
 pwrite(int fd, const void *buf, size_t n, off_t off)
 {
     ROUTED(route_pwrite(fd, buf, n, off));
-    ONE(real.pwrite64(fd, p, n, off), real.pwritev64(fd, o.iov, o.niov, off));
+    ONE_INNER(real.pwrite64(fd, p, n, off), real.pwritev64(fd, o.iov, o.niov, off),
+              zsys4(SYS_pwrite64, fd, p, n, off));
 }
 
 ZIO_EXPORT ssize_t
@@ -128,9 +149,21 @@ __send(int fd, const void *buf, size_t n, int flags)
     ONE(real.send(fd, p, n, flags), send_list(fd, &o, flags, NULL, 0));
 }
 
+// The name may be one of a volume. True: it can't be sent to, errno says why.
+static bool
+no_such(const struct sockaddr **to, socklen_t *len, struct sockaddr_un *un)
+{
+    return unlikely(route_on) && *to && *len > sizeof(*to)->sa_family && !route_bad_address(*to, *len) &&
+           (*to)->sa_family == AF_UNIX && route_sock_to(to, len, un) < 0;
+}
+
 ZIO_EXPORT ssize_t
 sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *to, socklen_t len)
 {
+    struct sockaddr_un un;
+
+    if (no_such(&to, &len, &un))
+        return -1;
     ONE(real.sendto(fd, p, n, flags, to, len), send_list(fd, &o, flags, to, len));
 }
 
@@ -205,10 +238,20 @@ pwritev2(int fd, const struct iovec *iov, int n, off_t off, int flags)
 static ssize_t
 any_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
+    struct sockaddr_un un;
     struct msghdr m;
     OUTBUF o;
 
     o.nholds = 0;
+    if (unlikely(route_on) && msg && msg->msg_name) {
+        const struct sockaddr *to = msg->msg_name;
+
+        m = *msg;
+        if (no_such(&to, &m.msg_namelen, &un))
+            return -1;
+        m.msg_name = (void *)to;
+        msg = &m;
+    }
     if (!msg || !outvec_begin(&o, msg->msg_iov, msg->msg_iovlen))
         return real.sendmsg(fd, msg, flags);
     m = *msg; // name, control data (descriptors, credentials) and flags stay as they are
@@ -232,6 +275,32 @@ sendmsg(int fd, const struct msghdr *msg, int flags)
     return r;
 }
 
+static bool
+any_name(const struct mmsghdr *msgs, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        const struct sockaddr *to = msgs[i].msg_hdr.msg_name;
+
+        if (to && msgs[i].msg_hdr.msg_namelen > sizeof to->sa_family && to->sa_family == AF_UNIX)
+            return true;
+    }
+    return false;
+}
+
+// Names may be in a volume: one after the other.
+static int
+each_message(int fd, struct mmsghdr *msgs, unsigned n, int flags)
+{
+    for (unsigned i = 0; i < n; i++) {
+        ssize_t sent = sendmsg(fd, &msgs[i].msg_hdr, flags);
+
+        if (sent < 0)
+            return i > 0 ? (int)i : -1;
+        msgs[i].msg_len = (unsigned)sent;
+    }
+    return (int)n;
+}
+
 ZIO_EXPORT int
 sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
 {
@@ -246,6 +315,8 @@ sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
         msgs->msg_len = (unsigned)sent;
         return 1;
     }
+    if (unlikely(route_on) && msgs && any_name(msgs, n))
+        return each_message(fd, msgs, n, flags);
     for (unsigned i = 0; unlikely(route_on) && msgs && i < n; i++)
         route_pass_send(&msgs[i].msg_hdr);
     r = real.sendmmsg(fd, msgs, n, flags);

@@ -136,3 +136,46 @@ signal(int sig, sighandler_t h)
         install(sig);
     return hidden && old != SIG_ERR ? SIG_DFL : old;
 }
+
+// The other names: those of 4.3BSD mean signal, those of System V a handler for once.
+sighandler_t bsd_signal(int sig, sighandler_t h);
+ZIO_EXPORT sighandler_t
+bsd_signal(int sig, sighandler_t h)
+{
+    return signal(sig, h);
+}
+
+sighandler_t ssignal(int sig, sighandler_t h);
+ZIO_EXPORT sighandler_t
+ssignal(int sig, sighandler_t h)
+{
+    return signal(sig, h);
+}
+
+ZIO_EXPORT sighandler_t
+__sysv_signal(int sig, sighandler_t h)
+{
+    struct sigaction act = {.sa_handler = h, .sa_flags = SA_RESETHAND | SA_NODEFER}, old;
+
+    if (h == SIG_ERR || sig < 1 || sig >= NSIG) {
+        errno = EINVAL;
+        return SIG_ERR;
+    }
+    return sigaction(sig, &act, &old) < 0 ? SIG_ERR : old.sa_handler;
+}
+
+sighandler_t sysv_signal(int sig, sighandler_t h);
+ZIO_EXPORT sighandler_t
+sysv_signal(int sig, sighandler_t h)
+{
+    return __sysv_signal(sig, h);
+}
+
+ZIO_EXPORT sighandler_t
+sigset(int sig, sighandler_t h)
+{
+    if (unlikely(!zio_real_ready))
+        zio_real_init();
+    zio_signals_seen();
+    return real.sigset(sig, h);
+}

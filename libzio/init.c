@@ -31,7 +31,7 @@
 #include "libzio/zio.h"
 
 unsigned zio_features;
-static struct zio_guard fork_guard;
+static __thread struct zio_guard fork_guard __attribute__((tls_model("initial-exec")));
 #define FORK_PATIENCE 10000 // times that a fork lets the helper go first
 
 static void
@@ -194,7 +194,7 @@ zio_helper_leaves(void)
 // A child that a raw system call made: the parent's helper filled what was absent (event_fork in helper.c).
 // What is inherited here, descriptors and records, speaks of the parent.
 void
-zio_orphaned(void)
+zio_orphaned(const char *why)
 {
     memops_gate = SIZE_MAX;
     alloc_off();
@@ -203,7 +203,7 @@ zio_orphaned(void)
     uffd_close_all();
     area_abandon();
     zio_stats_open();
-    zio_set_state(ZIO_STATE_OFF, "forked by a system call that no hook saw");
+    zio_set_state(ZIO_STATE_OFF, why);
 }
 
 void
@@ -220,18 +220,29 @@ fork_prepare(void)
         zsys0(SYS_sched_yield);
         zio_lock(&g);
     }
-    fork_guard = g; // the lock's: two threads may come here at once
+    fork_guard = g;
     helper_fork_begins();
 }
 
+// A handler may have taken the lock meanwhile (lock.c): then the child had to do without preparation.
 void
 fork_parent(void)
 {
-    struct zio_guard g = fork_guard;
-
-    helper_fork_ended(false);
-    zio_unlock(&g);
+    if (helper_fork_ended())
+        zio_unlock(&fork_guard);
+    else if (fork_guard.masked)
+        zio_restore_signals(&fork_guard.oldmask);
     route_fork_parent();
+}
+
+static void
+unprepared_child(void)
+{
+    helper_fork_born();
+    zio_orphaned("forked while a signal handler needed the library");
+    if (fork_guard.masked)
+        zio_restore_signals(&fork_guard.oldmask);
+    route_fork_child();
 }
 
 // The child has one thread, and nobody looks before this returns.
@@ -242,13 +253,17 @@ fork_child(void)
     const char *why = NULL;
 
     zio_lock_reinit();
+    if (!helper_fork_thread()) {
+        unprepared_child();
+        return;
+    }
     zio_stats_open(); // before the helper runs, which counts
     helper_after_fork();
     if (state == ZIO_STATE_ACTIVE) {
         uffd_close_all();
         if (uffd_open_all() < 0)
             why = "this process may no longer resolve page faults";
-        helper_fork_ended(true);
+        helper_fork_born();
         area_after_fork(); // by hand where registering fails
         if (!why && helper_start() < 0) {
             why = "the fault helper could not be started";
@@ -256,7 +271,7 @@ fork_child(void)
             area_after_fork();
         }
     }
-    helper_fork_ended(true);
+    helper_fork_born();
     if (why)
         turn_off(why);
     zio_count(forks, state == ZIO_STATE_ACTIVE);

@@ -5,7 +5,7 @@ pkgconfig_DATA = %D%/libzio.pc
 # The parts that the unit tests link too.
 zio_pure = %D%/segmap.c %D%/policy.c %D%/meta.c %D%/vm.c %D%/block.c
 zio_headers = %D%/alloc.h %D%/area.h %D%/block.h %D%/calibrate.h %D%/copy.h %D%/fork.h %D%/front.h %D%/helper.h %D%/hooks_mem.h \
-  %D%/iobuf.h %D%/limits.h %D%/memops.h %D%/meta.h %D%/policy.h %D%/real.h %D%/route_map.h %D%/route_xexec.h %D%/route.h %D%/route_fsc.h %D%/route_priv.h %D%/segmap.h %D%/sys.h %D%/uffd.h \
+  %D%/iobuf.h %D%/limits.h %D%/memops.h %D%/meta.h %D%/policy.h %D%/real.h %D%/route_map.h %D%/route_libs.h %D%/route_node.h %D%/route_xexec.h %D%/route.h %D%/route_fsc.h %D%/route_priv.h %D%/segmap.h %D%/sys.h %D%/uffd.h \
   %D%/uffd_compat.h %D%/vm.h %D%/vmquery.h %D%/zio.h %D%/zmem.h
 noinst_HEADERS += $(zio_headers)
 
@@ -22,16 +22,16 @@ zio_fs_paths = %D%/fsreal.c %D%/fsreal.h %D%/hooks_fs.h %D%/hooks_fs_dir.c %D%/h
   %D%/hooks_fs_misc_real.c %D%/hooks_fs_misc_refuse.c %D%/hooks_fs_misc_statfs.c %D%/hooks_fs_misc_syscall.c %D%/hooks_fs_path_attr.c \
   %D%/hooks_fs_path_names.c %D%/hooks_fs_path_stat.c %D%/hooks_fs_path_xattr.c %D%/hooks_fs_stdio.c %D%/hooks_fs_stdio.h \
   %D%/hooks_fs_stdio_reopen.c %D%/hooks_fs_stdio_std.c %D%/hooks_fs_stdio_wide.c %D%/hooks_fs_temp.c %D%/hooks_fs_tree.c \
-  %D%/hooks_fs_misc_tty.c %D%/hooks_fs_tree_fts.c %D%/route_names.c %D%/route_names.h
+  %D%/hooks_fs_misc_tty.c %D%/hooks_fs_misc_word.c %D%/hooks_fs_tree_fts.c %D%/route_names.c %D%/route_names.h
 # Routed files: prefixes, records, descriptors, processes.
 zio_fs_core = %D%/hooks_fs_fd.c %D%/hooks_fs_fdctl.c %D%/hooks_fs_exec.c %D%/hooks_fs_fdlock.c %D%/hooks_fs_open.c %D%/hooks_fs_spawn.c \
-  %D%/route.c %D%/route_cred.c %D%/route_cwd.c %D%/route_exec.c %D%/route_fd.c %D%/route_io.c %D%/route_pass.c %D%/route_path.c %D%/route_proc.c \
-  %D%/route_table.c %D%/route_walk.c
+  %D%/route.c %D%/route_cred.c %D%/route_cwd.c %D%/route_exec.c %D%/route_fd.c %D%/route_fsize.c %D%/route_io.c %D%/route_lock_exec.c %D%/route_pass.c %D%/route_path.c %D%/route_proc.c \
+  %D%/route_table.c %D%/route_thread.c %D%/route_walk.c %D%/route_node.c %D%/route_sock.c %D%/hooks_fs_sock.c
 # Routed files that the kernel itself maps, runs and copies.
-zio_fs_map = %D%/hooks_fs_copy.c %D%/route_bus.c %D%/route_map.c %D%/route_map_place.c %D%/route_map_table.c %D%/route_mremap.c \
+zio_fs_map = %D%/hooks_fs_copy.c %D%/route_bus.c %D%/route_map.c %D%/route_map_place.c %D%/route_map_table.c %D%/route_libs.c %D%/route_mremap.c \
   %D%/route_map_syscall.c %D%/route_xexec.c
 %C%_libzio_la_SOURCES = $(zio_pure) $(zio_fs_paths) $(zio_fs_core) $(zio_fs_map) \
-  %D%/alloc.c %D%/area.c %D%/area_pages.c %D%/calibrate.c %D%/cancel.c %D%/config.c %D%/copy.c %D%/front.c \
+  %D%/alloc.c %D%/area.c %D%/area_fork.c %D%/area_pages.c %D%/calibrate.c %D%/cancel.c %D%/config.c %D%/copy.c %D%/front.c \
   %D%/helper.c %D%/hooks_fd.c %D%/hooks_mem.c %D%/hooks_proc.c %D%/hooks_recv.c %D%/hooks_send.c %D%/hooks_sig.c \
   %D%/init.c %D%/iobuf.c %D%/limits.c %D%/lock.c %D%/real.c %D%/sockmap.c %D%/sockmap.h %D%/stats.c %D%/uffd.c %D%/vmquery.c
 %C%_libzio_la_CFLAGS = $(ZIO_CFLAGS) -fno-stack-protector -ftls-model=initial-exec -fexceptions

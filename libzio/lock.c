@@ -4,6 +4,7 @@
 // That costs two system calls, and is skipped as long as the program has no handler at all (hooks_sig.c
 // tells).
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -41,6 +42,44 @@ zio_restore_signals(const uint64_t *old)
     zsys4(SYS_rt_sigprocmask, SIG_SETMASK, old, 0, 8);
 }
 
+// A thread that forks holds the lock (init.c) while the C library takes its own: malloc's, stdio's. Whose
+// handler we are in may hold one of those. So the lock changes hands where that thread is seen waiting for a
+// lock; its fork goes on without us (helper_fork_taken).
+#define FORK_WAIT_NS (5 * 1000 * 1000)
+#define FORK_WAITS 4
+
+bool
+zio_waits_for_lock(int tid)
+{
+    char path[48] = "/proc/self/task/", buf[8] = "", digits[12];
+    char *p = path + 16;
+    long fd, n;
+    int d = 0;
+
+    while (tid || !d) {
+        digits[d++] = (char)('0' + tid % 10);
+        tid /= 10;
+    }
+    while (d)
+        *p++ = digits[--d];
+    __builtin_memcpy(p, "/syscall", 9);
+    fd = zsys3(SYS_open, path, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return true; // not to be known: it has had its time
+    n = zsys3(SYS_read, fd, buf, sizeof(buf));
+    zsys1(SYS_close, fd);
+    return n > 4 && buf[0] == '2' && buf[1] == '0' && buf[2] == '2' && buf[3] == ' '; // SYS_futex
+}
+_Static_assert(SYS_futex == 202, "zio_waits_for_lock");
+
+static bool
+take_from_fork(unsigned waits)
+{
+    int tid = helper_fork_thread();
+
+    return tid && waits >= FORK_WAITS && zio_waits_for_lock(tid) && helper_fork_taken(tid);
+}
+
 static bool
 acquire(const struct timespec *deadline)
 {
@@ -53,10 +92,13 @@ acquire(const struct timespec *deadline)
             return true;
         __builtin_ia32_pause();
     }
-    while (atomic_exchange_explicit(&lp->word, 2, memory_order_acquire) !=
-           0) { // pairs with the release in unlock
-        if (zsys4(SYS_futex, &lp->word, FUTEX_WAIT_PRIVATE, 2, deadline) == -ETIMEDOUT)
-            return false;
+    for (unsigned waits = 0; atomic_exchange_explicit(&lp->word, 2, memory_order_acquire) != 0;
+         waits++) { // pairs with the release in unlock
+        struct timespec turn = {0, FORK_WAIT_NS};
+
+        if (zsys4(SYS_futex, &lp->word, FUTEX_WAIT_PRIVATE, 2, deadline ? deadline : &turn) == -ETIMEDOUT &&
+            (deadline || take_from_fork(waits)))
+            return !deadline;
     }
     return true;
 }
@@ -106,7 +148,7 @@ zio_lock(struct zio_guard *g)
     if (unlikely(!atomic_load_explicit(&lp->ours, memory_order_relaxed))) {
         atomic_store(&lp->ours, 1);
         my_tid = 0;
-        zio_orphaned();
+        zio_orphaned("forked by a system call that no hook saw");
     }
     if (unlikely(!my_tid))
         my_tid = (int)zsys0(SYS_gettid);

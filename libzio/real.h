@@ -104,6 +104,20 @@
     X(int, posix_fadvise64, (int, off_t, off_t, int))                                                        \
     X(ssize_t, readahead, (int, off_t, size_t))                                                              \
     X(mode_t, umask, (mode_t))                                                                               \
+    X(sighandler_t, sigset, (int, sighandler_t))                                                             \
+    X(int, pthread_cancel, (pthread_t))                                                                      \
+    X(int, setuid, (uid_t))                                                                                  \
+    X(int, seteuid, (uid_t))                                                                                 \
+    X(int, setreuid, (uid_t, uid_t))                                                                         \
+    X(int, setresuid, (uid_t, uid_t, uid_t))                                                                 \
+    X(int, setfsuid, (uid_t))                                                                                \
+    X(int, setgid, (gid_t))                                                                                  \
+    X(int, setegid, (gid_t))                                                                                 \
+    X(int, setregid, (gid_t, gid_t))                                                                         \
+    X(int, setresgid, (gid_t, gid_t, gid_t))                                                                 \
+    X(int, setfsgid, (gid_t))                                                                                \
+    X(int, setgroups, (size_t, const gid_t *))                                                               \
+    X(int, initgroups, (const char *, gid_t))                                                                \
     X(int, chdir, (const char *))                                                                            \
     X(int, fchdir, (int))                                                                                    \
     X(int, dup, (int))                                                                                       \

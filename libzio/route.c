@@ -243,6 +243,8 @@ route_vol_open(struct route_vol *v)
         err = fsc.open_volume(v->url, &opt, &fs);
     if (!err && !atomic_compare_exchange_strong(&v->fs, &none, fs))
         fsc.close_volume(fs); // another thread was faster
+    else if (!err)
+        route_lock_opened(v);
     route_leave(&g);
     if (err)
         zio_log(1, "%s: the volume %s cannot be opened: %s", v->prefix, v->url, strerror(-err));
@@ -289,20 +291,42 @@ route_lock_fd(struct route_vol *v)
 
 // ---- the guard ----
 
-void
-route_enter(struct route_guard *g)
+// Errors, signals and depth. False: this thread is inside already.
+bool
+route_enter_outer(struct route_guard *g)
 {
     g->outer = route_depth == 0;
     if (!g->outer) {
         route_depth++;
-        return;
+        return false;
     }
     g->saved_errno = errno;
+    g->cancellable = false;
     g->masked = zio_has_handlers();
     if (g->masked)
         zio_block_signals(&g->oldmask);
     route_depth = 1;
+    g->lifted = false;
+    if (unlikely(route_fsize_limit() != RLIM64_INFINITY)) {
+        route_fsize_lift();
+        g->lifted = true;
+    }
+    return true;
+}
+
+void
+route_enter_cancel(struct route_guard *g)
+{
+    g->cancellable = true;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &g->cancel);
+}
+
+void
+route_enter(struct route_guard *g)
+{
+    // One thread alone is cancelled by nobody but itself.
+    if (route_enter_outer(g) && (!__libc_single_threaded || atomic_load(&route_cancels)))
+        route_enter_cancel(g);
 }
 
 void
@@ -312,7 +336,10 @@ route_leave(struct route_guard *g)
         route_depth--;
         return;
     }
-    pthread_setcancelstate(g->cancel, NULL);
+    if (unlikely(g->lifted))
+        route_fsize_lower();
+    if (unlikely(g->cancellable))
+        pthread_setcancelstate(g->cancel, NULL);
     route_depth = 0;
     if (g->masked)
         zio_restore_signals(&g->oldmask);

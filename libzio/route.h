@@ -40,7 +40,8 @@ struct route_guard {
     uint64_t oldmask;
     int cancel;
     int saved_errno;
-    bool outer, masked;
+    bool outer, masked, cancellable;
+    bool lifted; // route_fsize_lift
 };
 void route_enter(struct route_guard *g);
 void route_leave(struct route_guard *g);
@@ -76,7 +77,6 @@ struct route_target {
     int links;               // followed across borders
     bool looked;             // native, and no link leads into a volume
     struct fsc_cred cred;
-    gid_t groups[64];
     char escape[PATH_MAX]; // at.escape
     char buf[PATH_MAX];    // where a path had to be made
 };

@@ -100,14 +100,19 @@ route_file_new(struct route_vol *v, struct fsc_file *file, const char *path, int
     }
     r->vol = v->id;
     r->ino = f->ino = fsc.file_ino(file);
-    atomic_store(&r->flags, flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC));
+    atomic_store_explicit(&r->flags, flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC),
+                          memory_order_relaxed);
     route_rec_set_path(f->index, path);
     f->vol = v;
     f->rec = r;
     f->long_path = NULL;
-    atomic_store(&f->error, 0);
-    atomic_store(&f->lock_fd, -1);
-    atomic_store(&f->file, file);
+    atomic_store_explicit(&f->error, 0, memory_order_relaxed);
+    atomic_store_explicit(&f->lock_fd, -1, memory_order_relaxed);
+    atomic_store_explicit(&f->file, file, memory_order_relaxed);
+    atomic_store_explicit(&f->posix_locked, false, memory_order_relaxed);
+    f->maker = route_thread();
+    atomic_store_explicit(&f->many, false, memory_order_relaxed);
+    atomic_store_explicit(&f->dying, false, memory_order_relaxed);
     atomic_store_explicit(&f->refs, 1, memory_order_release);
     return f;
 }
@@ -127,9 +132,13 @@ route_file_adopt(uint32_t index)
     f->vol = v;
     f->ino = r->ino;
     f->long_path = NULL;
-    atomic_store(&f->error, 0);
-    atomic_store(&f->lock_fd, -1);
-    atomic_store(&f->file, NULL);
+    atomic_store_explicit(&f->error, 0, memory_order_relaxed);
+    atomic_store_explicit(&f->lock_fd, -1, memory_order_relaxed);
+    atomic_store_explicit(&f->file, NULL, memory_order_relaxed);
+    atomic_store_explicit(&f->posix_locked, false, memory_order_relaxed);
+    f->maker = NULL;
+    atomic_store_explicit(&f->many, false, memory_order_relaxed);
+    atomic_store_explicit(&f->dying, false, memory_order_relaxed);
     atomic_store_explicit(&f->refs, 1, memory_order_release);
     return f;
 }
@@ -219,26 +228,30 @@ route_file_get(int fd)
     return f;
 }
 
-static int
-let_go(struct route_file *f)
+int
+route_file_end(struct route_file *f)
 {
     struct route_guard g;
     int err = 0, fd;
 
     route_enter(&g);
-    if (f->file && atomic_exchange(&f->ofd_locked, false))
+    // Nobody else has it: plain looks will do.
+    if (f->file && atomic_load_explicit(&f->ofd_locked, memory_order_relaxed)) {
+        atomic_store(&f->ofd_locked, false);
         route_ofd_closed(f);
+    }
     if (f->file)
         err = fsc.close(f->file);
-    fd = atomic_exchange(&f->lock_fd, -1);
+    fd = atomic_load_explicit(&f->lock_fd, memory_order_relaxed);
     if (fd >= 0) {
+        atomic_store(&f->lock_fd, -1);
         zio_fd_ours_set(fd, false);
         zsys1(SYS_close, fd);
     }
     if (f->long_path)
         zsys2(SYS_munmap, f->long_path, PATH_MAX);
     route_rec_leave(f->index);
-    f->file = NULL;
+    atomic_store_explicit(&f->file, NULL, memory_order_relaxed);
     f->rec = NULL;
     give_free(f);
     route_leave(&g);
@@ -248,7 +261,9 @@ let_go(struct route_file *f)
 int
 route_file_unref(struct route_file *f)
 {
-    return atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) > 1 ? 0 : let_go(f);
+    if (atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) > 1)
+        return 0;
+    return route_file_last(f) ? route_file_end(f) : 0;
 }
 
 // Around a fork the library may not be called: it waits there for its own threads. What should be closed then
@@ -256,13 +271,18 @@ route_file_unref(struct route_file *f)
 static struct route_file *_Atomic late;
 
 static void
-unref_in_fork(struct route_file *f)
+end_later(struct route_file *f)
 {
-    if (atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) > 1)
-        return;
     f->next = atomic_load(&late);
     while (!atomic_compare_exchange_weak(&late, &f->next, f))
         ;
+}
+
+static void
+unref_in_fork(struct route_file *f)
+{
+    if (atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) <= 1 && route_file_last(f))
+        end_later(f);
 }
 
 static void
@@ -274,7 +294,7 @@ close_late(void)
         return;
     for (f = atomic_exchange(&late, NULL); f; f = next) {
         next = f->next;
-        let_go(f);
+        route_file_end(f);
     }
 }
 
@@ -522,17 +542,23 @@ route_fd_fork_prepare(void)
             route_file_lock_fd(f);
         unref_in_fork(f);
     }
-    lock_free();
 }
 
-void
-route_fd_fork_parent(void)
-{
-    unlock_free();
-}
-
+// The list of free ones is the parent's threads' as it may have been in the middle of a change. And what one
+// of them opened since route_table_fork_prepare is held by the child, too.
 void
 route_fd_fork_child(void)
 {
-    unlock_free();
+    atomic_store(&free_lock, 0);
+    free_files = NULL;
+    route_thread_fork_child(end_later);
+    for (unsigned fd = 0; fd <= top_fd; fd++) {
+        struct route_file *f = peek((int)fd, unref_in_fork);
+
+        if (!f)
+            continue;
+        if (!route_table_holds(f->index))
+            route_rec_join(f->index);
+        unref_in_fork(f);
+    }
 }

@@ -65,6 +65,8 @@
     X(getlk)                                                                                                 \
     X(flock)                                                                                                 \
     X(unlock_owner)                                                                                          \
+    X(take_locks)                                                                                            \
+    X(session)                                                                                               \
     X(usage)                                                                                                 \
     X(quota_set)                                                                                             \
     X(quota_get)                                                                                             \

@@ -48,13 +48,12 @@ bad_vector(const struct iovec *iov, int n)
 // ---- reading ----
 
 static ssize_t
-count_read(ssize_t r)
+done_read(struct route_use *u, struct route_guard *g, ssize_t r)
 {
-    if (r < 0)
-        return route_result(r);
-    route_count(ZIO_C_route_reads, 1);
-    route_count(ZIO_C_route_read_bytes, (uint64_t)r);
-    return r;
+    if (likely(r >= 0))
+        route_count_io(u, ROUTE_READS, (uint64_t)r);
+    route_end(g, u);
+    return route_result(r);
 }
 
 static ssize_t
@@ -88,36 +87,29 @@ read_here(struct route_file *f, const struct iovec *iov, int n)
     return r;
 }
 
-static ssize_t
-read_there(struct route_file *f, const struct iovec *iov, int n, off_t off)
+static bool
+begin(struct route_use *u, struct route_guard *g, int fd)
 {
-    struct route_guard g;
-    ssize_t r;
-
-    route_enter(&g);
-    r = read_at(f, iov, n, off);
-    route_leave(&g);
-    return r;
+    pthread_testcancel();
+    return route_begin(g, u, fd) != NULL;
 }
 
 ssize_t
 route_preadv(int fd, const struct iovec *iov, int n, off_t off, int flags)
 {
-    struct route_file *f;
+    struct route_guard g;
+    struct route_use u;
     ssize_t r;
 
-    pthread_testcancel();
-    f = route_file_get(fd);
-    if (!f)
+    if (!begin(&u, &g, fd))
         return real.preadv64v2(fd, iov, n, off, flags);
     if (n < 0 || n > IOV_MAX || (n > 0 && route_bad_address(iov, sizeof *iov)))
         r = n > 0 && n <= IOV_MAX ? -EFAULT : -EINVAL;
     else if (flags & ~RWF_KNOWN)
         r = -EOPNOTSUPP;
     else
-        r = off == -1 ? read_here(f, iov, n) : read_there(f, iov, n, off);
-    route_file_put(f);
-    return count_read(r);
+        r = off == -1 ? read_here(u.f, iov, n) : read_at(u.f, iov, n, off);
+    return done_read(&u, &g, r);
 }
 
 ssize_t
@@ -130,45 +122,27 @@ ssize_t
 route_read(int fd, void *buf, size_t n)
 {
     struct iovec iov = {buf, n};
-    struct route_file *f;
-    ssize_t r;
+    struct route_guard g;
+    struct route_use u;
 
-    pthread_testcancel();
-    f = route_file_get(fd);
-    if (!f)
+    if (!begin(&u, &g, fd))
         return real.read(fd, buf, n);
-    r = read_here(f, &iov, 1);
-    route_file_put(f);
-    return count_read(r);
+    return done_read(&u, &g, read_here(u.f, &iov, 1));
 }
 
 ssize_t
 route_pread(int fd, void *buf, size_t n, off_t off)
 {
     struct iovec iov = {buf, n};
-    struct route_file *f;
-    ssize_t r;
+    struct route_guard g;
+    struct route_use u;
 
-    pthread_testcancel();
-    f = route_file_get(fd);
-    if (!f)
+    if (!begin(&u, &g, fd))
         return real.pread64(fd, buf, n, off);
-    r = read_there(f, &iov, 1, off);
-    route_file_put(f);
-    return count_read(r);
+    return done_read(&u, &g, read_at(u.f, &iov, 1, off));
 }
 
 // ---- writing ----
-
-static ssize_t
-count_write(ssize_t r)
-{
-    if (r < 0)
-        return route_result(r);
-    route_count(ZIO_C_route_writes, 1);
-    route_count(ZIO_C_route_write_bytes, (uint64_t)r);
-    return r;
-}
 
 // The limit of RLIMIT_FSIZE: how many of n bytes may be written at off; 0: none.
 static uint64_t
@@ -239,43 +213,39 @@ write_here(struct route_file *f, const struct iovec *iov, int n, int flags)
 static ssize_t
 write_there(struct route_file *f, const struct iovec *iov, int n, off_t off, int flags)
 {
-    struct route_guard g;
     uint64_t end;
-    ssize_t r;
 
-    route_enter(&g);
-    r = write_at(f, iov, n, off, flags, &end);
-    route_leave(&g);
-    return r;
+    return write_at(f, iov, n, off, flags, &end);
 }
 
 // The signal comes outside of the guard, as it may kill or be handled.
 static ssize_t
-done_write(struct route_file *f, ssize_t r)
+done_write(struct route_use *u, struct route_guard *g, ssize_t r)
 {
-    route_file_put(f);
+    if (likely(r >= 0))
+        route_count_io(u, ROUTE_WRITES, (uint64_t)r);
+    route_end(g, u);
     if (unlikely(r == -EFBIG) && route_fsize_limit() != RLIM64_INFINITY)
         zsys3(SYS_tgkill, zsys0(SYS_getpid), zsys0(SYS_gettid), SIGXFSZ);
-    return count_write(r);
+    return route_result(r);
 }
 
 ssize_t
 route_pwritev(int fd, const struct iovec *iov, int n, off_t off, int flags)
 {
-    struct route_file *f;
+    struct route_guard g;
+    struct route_use u;
     ssize_t r;
 
-    pthread_testcancel();
-    f = route_file_get(fd);
-    if (!f)
+    if (!begin(&u, &g, fd))
         return real.pwritev64v2(fd, iov, n, off, flags);
     if (n < 0 || n > IOV_MAX || (n > 0 && route_bad_address(iov, sizeof *iov)))
         r = n > 0 && n <= IOV_MAX ? -EFAULT : -EINVAL;
     else if (flags & ~RWF_KNOWN)
         r = -EOPNOTSUPP;
     else
-        r = off == -1 ? write_here(f, iov, n, flags) : write_there(f, iov, n, off, flags);
-    return done_write(f, r);
+        r = off == -1 ? write_here(u.f, iov, n, flags) : write_there(u.f, iov, n, off, flags);
+    return done_write(&u, &g, r);
 }
 
 ssize_t
@@ -288,26 +258,24 @@ ssize_t
 route_write(int fd, const void *buf, size_t n)
 {
     struct iovec iov = {(void *)buf, n};
-    struct route_file *f;
+    struct route_guard g;
+    struct route_use u;
 
-    pthread_testcancel();
-    f = route_file_get(fd);
-    if (!f)
+    if (!begin(&u, &g, fd))
         return real.write(fd, buf, n);
-    return done_write(f, write_here(f, &iov, 1, 0));
+    return done_write(&u, &g, write_here(u.f, &iov, 1, 0));
 }
 
 ssize_t
 route_pwrite(int fd, const void *buf, size_t n, off_t off)
 {
     struct iovec iov = {(void *)buf, n};
-    struct route_file *f;
+    struct route_guard g;
+    struct route_use u;
 
-    pthread_testcancel();
-    f = route_file_get(fd);
-    if (!f)
+    if (!begin(&u, &g, fd))
         return real.pwrite64(fd, buf, n, off);
-    return done_write(f, write_there(f, &iov, 1, off, 0));
+    return done_write(&u, &g, write_there(u.f, &iov, 1, off, 0));
 }
 
 // ---- offsets ----
@@ -350,34 +318,15 @@ sought(struct route_file *f, int64_t pos, int64_t off, int whence)
 off_t
 route_lseek(int fd, off_t off, int whence)
 {
-    struct route_file *f = route_file_get(fd);
-    struct route_guard g;
+    struct route_guard g, inner;
+    struct route_use u;
     int64_t pos, r;
 
-    if (!f)
+    if (!route_begin(&g, &u, fd))
         return real.lseek64(fd, off, whence);
-    pos = route_pos_begin(f, &g);
-    r = sought(f, pos, off, whence);
-    route_pos_end(f, &g, r >= 0 ? r : pos);
-    route_file_put(f);
+    pos = route_pos_begin(u.f, &inner);
+    r = sought(u.f, pos, off, whence);
+    route_pos_end(u.f, &inner, r >= 0 ? r : pos);
+    route_end(&g, &u);
     return route_result(r);
-}
-
-// ---- RLIMIT_FSIZE ----
-
-static _Atomic uint64_t fsize = RLIM64_INFINITY;
-
-uint64_t
-route_fsize_limit(void)
-{
-    return atomic_load_explicit(&fsize, memory_order_relaxed);
-}
-
-void
-route_fsize_changed(void)
-{
-    struct rlimit64 r;
-
-    if (route_on && zsys4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, &r) == 0)
-        atomic_store(&fsize, r.rlim_cur);
 }

@@ -17,12 +17,27 @@ static _Atomic uint32_t word; // the lock: 0 free, 1 held
 static struct rmap *v;
 static size_t n, cap;
 
+static _Atomic int fork_thread; // who forks, and holds the lock
+
+// A thread that forks waits for malloc's lock meanwhile, which the thread whose handler we are in may hold:
+// then the lock changes hands (see lock.c).
+static bool
+take_from_fork(void)
+{
+    int tid = atomic_load(&fork_thread);
+
+    return tid && zio_waits_for_lock(tid) && atomic_compare_exchange_strong(&fork_thread, &tid, 0);
+}
+
 static void
 lock(uint64_t *mask)
 {
     zio_block_signals(mask);
-    while (atomic_exchange_explicit(&word, 1, memory_order_acquire) != 0)
-        zsys0(SYS_sched_yield); // it is held for less than a microsecond
+    for (unsigned i = 1; atomic_exchange_explicit(&word, 1, memory_order_acquire) != 0; i++) {
+        zsys0(SYS_sched_yield); // it is held for less than a microsecond, but for forks
+        if (i % 4096 == 0 && take_from_fork())
+            break;
+    }
 }
 
 static void
@@ -227,27 +242,29 @@ rmap_file_put(struct rmap_file *f)
     free(f);
 }
 
-static uint64_t fork_mask;
+static __thread uint64_t fork_mask __attribute__((tls_model("initial-exec")));
 
 void
 rmap_fork_prepare(void)
 {
-    uint64_t mask;
-
-    lock(&mask);
-    fork_mask = mask;
+    lock(&fork_mask);
+    atomic_store(&fork_thread, (int)zsys0(SYS_gettid));
 }
 
 void
 rmap_fork_parent(void)
 {
-    uint64_t mask = fork_mask;
+    int tid = (int)zsys0(SYS_gettid);
 
-    unlock(&mask);
+    if (atomic_compare_exchange_strong(&fork_thread, &tid, 0))
+        unlock(&fork_mask);
+    else
+        zio_restore_signals(&fork_mask);
 }
 
 void
 rmap_fork_child(void)
 {
-    rmap_fork_parent();
+    atomic_store(&fork_thread, 0);
+    unlock(&fork_mask);
 }

@@ -9,42 +9,43 @@ const struct route_names route_names[] = {
      "__fgetws_chk __fgetws_unlocked_chk __fwprintf_chk __fxstat __fxstat64 __fxstatat __fxstatat64 "
      "__getcwd_chk __getwd_chk __isoc99_fwscanf __isoc99_vfwscanf __isoc99_vwscanf __isoc99_wscanf "
      "__lseek __lxstat __lxstat64 __madvise __memcpy_chk __memmove_chk __mempcpy __mempcpy_chk "
-     "__mktemp __mmap __mprotect __munmap __open __open64 __open64_2 __open_2 __openat64_2 "
-     "__openat_2 __pread64 __pread64_chk __pread_chk __pwrite64 __read __read_chk __readlink_chk "
-     "__readlinkat_chk __realpath_chk __recv __recv_chk __recvfrom_chk __send __sendmmsg __setmntent "
-     "__sigaction __statfs __vdprintf_chk __vfork __vfwprintf_chk __vwprintf_chk __wprintf_chk "
-     "__write __xmknod __xmknodat __xstat __xstat64 _exit access acct aio_cancel aio_cancel64 "
-     "aio_fsync aio_fsync64 aio_read aio_read64 aio_write aio_write64 aligned_alloc bcopy bind brk "
-     "calloc canonicalize_file_name chdir chmod chown chroot clone close close_range closedir "
-     "closefrom connect copy_file_range creat creat64 daemon dirfd dlopen dprintf dup dup2 dup3 "
-     "eaccess euidaccess execl execle execlp execv execve execveat execvp execvpe faccessat "
-     "fallocate fallocate64 fanotify_mark fchdir fchmod fchmodat fchown fchownat fcntl fcntl64 "
-     "fdatasync fdopen fdopendir fexecve fgetwc fgetwc_unlocked fgetws fgetws_unlocked fgetxattr "
-     "flistxattr flock fopen fopen64 forkpty fpathconf fputwc fputwc_unlocked fputws fputws_unlocked "
-     "free fremovexattr freopen freopen64 fsetxattr fstat fstat64 fstatat fstatat64 fstatfs "
-     "fstatfs64 fstatvfs fstatvfs64 fsync ftok ftruncate ftruncate64 fts64_children fts64_close "
-     "fts64_open fts64_read fts64_set fts_children fts_close fts_open fts_read fts_set ftw ftw64 "
-     "futimens futimes futimesat fwide fwprintf fwscanf get_current_dir_name getcwd getdents64 "
-     "getdirentries getdirentries64 getwc getwc_unlocked getwchar getwchar_unlocked getwd getxattr "
-     "glob glob64 inotify_add_watch ioctl lchmod lchown lgetxattr link linkat lio_listio "
-     "lio_listio64 listxattr llistxattr llseek lockf lockf64 login_tty lremovexattr lseek lseek64 "
-     "lsetxattr lstat lstat64 lutimes madvise malloc malloc_usable_size memalign memcpy memmove "
-     "mempcpy mkdir mkdirat mkdtemp mkfifo mkfifoat mknod mknodat mkostemp mkostemp64 mkostemps "
-     "mkostemps64 mkstemp mkstemp64 mkstemps mkstemps64 mktemp mlock mlock2 mlockall mmap mmap64 "
-     "mount mprotect mremap msync munmap name_to_handle_at nftw nftw64 open open64 open_by_handle_at "
-     "openat openat64 opendir pathconf pclose perror pkey_mprotect popen posix_fadvise "
-     "posix_fadvise64 posix_fallocate posix_fallocate64 posix_memalign posix_spawn posix_spawnp "
-     "pread pread64 preadv preadv2 preadv64 preadv64v2 prlimit prlimit64 pthread_setcanceltype putwc "
-     "putwc_unlocked putwchar putwchar_unlocked pvalloc pwrite pwrite64 pwritev pwritev2 pwritev64 "
-     "pwritev64v2 read readahead readdir readdir64 readdir64_r readdir_r readlink readlinkat readv "
-     "realloc reallocarray realpath recv recvfrom recvmmsg recvmsg remap_file_pages remove "
-     "removexattr rename renameat renameat2 rewinddir rmdir sbrk scandir scandir64 scandirat "
-     "scandirat64 seekdir send sendfile sendfile64 sendmmsg sendmsg sendto setmntent setns setrlimit "
-     "setrlimit64 setsockopt setxattr sigaction signal splice stat stat64 statfs statfs64 statvfs "
-     "statvfs64 statx swapon symlink symlinkat sync sync_file_range syncfs syscall system tee "
-     "telldir tempnam truncate truncate64 umask umount umount2 ungetwc unlink unlinkat unshare utime "
-     "utimensat utimes valloc vdprintf vfork vfwprintf vfwscanf vmsplice vwprintf vwscanf wprintf "
-     "write writev wscanf"},
+     "__mktemp __mmap __mprotect __munmap __open __open64 __open64_2 __open_2 __openat64_2 __openat_2 "
+     "__pread64 __pread64_chk __pread_chk __pwrite64 __read __read_chk __readlink_chk __readlinkat_chk "
+     "__realpath_chk __recv __recv_chk __recvfrom_chk __send __sendmmsg __setmntent __sigaction "
+     "__statfs __sysv_signal __vdprintf_chk __vfork __vfwprintf_chk __vwprintf_chk __wprintf_chk "
+     "__write __xmknod __xmknodat __xstat __xstat64 _exit accept accept4 access acct aio_cancel "
+     "aio_cancel64 aio_fsync aio_fsync64 aio_read aio_read64 aio_write aio_write64 aligned_alloc bcopy "
+     "bind brk bsd_signal calloc canonicalize_file_name chdir chmod chown chroot clone close "
+     "close_range closedir closefrom connect copy_file_range creat creat64 daemon dirfd dlopen dprintf "
+     "dup dup2 dup3 eaccess euidaccess execl execle execlp execv execve execveat execvp execvpe "
+     "faccessat fallocate fallocate64 fanotify_mark fchdir fchmod fchmodat fchown fchownat fcntl "
+     "fcntl64 fdatasync fdopen fdopendir fexecve fgetwc fgetwc_unlocked fgetws fgetws_unlocked "
+     "fgetxattr flistxattr flock fopen fopen64 forkpty fpathconf fputwc fputwc_unlocked fputws "
+     "fputws_unlocked free fremovexattr freopen freopen64 fsetxattr fstat fstat64 fstatat fstatat64 "
+     "fstatfs fstatfs64 fstatvfs fstatvfs64 fsync ftok ftruncate ftruncate64 fts64_children "
+     "fts64_close fts64_open fts64_read fts64_set fts_children fts_close fts_open fts_read fts_set ftw "
+     "ftw64 futimens futimes futimesat fwide fwprintf fwscanf get_current_dir_name getcwd getdents64 "
+     "getdirentries getdirentries64 getpeername getsockname getwc getwc_unlocked getwchar "
+     "getwchar_unlocked getwd getxattr glob glob64 initgroups inotify_add_watch ioctl lchmod lchown "
+     "lgetxattr link linkat lio_listio lio_listio64 listxattr llistxattr llseek lockf lockf64 "
+     "login_tty lremovexattr lseek lseek64 lsetxattr lstat lstat64 lutimes madvise malloc "
+     "malloc_usable_size memalign memcpy memmove mempcpy mkdir mkdirat mkdtemp mkfifo mkfifoat mknod "
+     "mknodat mkostemp mkostemp64 mkostemps mkostemps64 mkstemp mkstemp64 mkstemps mkstemps64 mktemp "
+     "mlock mlock2 mlockall mmap mmap64 mount mprotect mremap msync munmap name_to_handle_at nftw "
+     "nftw64 open open64 open_by_handle_at openat openat64 opendir pathconf pclose perror "
+     "pkey_mprotect popen posix_fadvise posix_fadvise64 posix_fallocate posix_fallocate64 "
+     "posix_memalign posix_spawn posix_spawnp pread pread64 preadv preadv2 preadv64 preadv64v2 prlimit "
+     "prlimit64 pthread_cancel pthread_setcanceltype putwc putwc_unlocked putwchar putwchar_unlocked "
+     "pvalloc pwrite pwrite64 pwritev pwritev2 pwritev64 pwritev64v2 read readahead readdir readdir64 "
+     "readdir64_r readdir_r readlink readlinkat readv realloc reallocarray realpath recv recvfrom "
+     "recvmmsg recvmsg remap_file_pages remove removexattr rename renameat renameat2 rewinddir rmdir "
+     "sbrk scandir scandir64 scandirat scandirat64 seekdir send sendfile sendfile64 sendmmsg sendmsg "
+     "sendto setegid seteuid setfsgid setfsuid setgid setgroups setmntent setns setregid setresgid "
+     "setresuid setreuid setrlimit setrlimit64 setsockopt setuid setxattr sigaction signal sigset "
+     "splice ssignal stat stat64 statfs statfs64 statvfs statvfs64 statx swapon symlink symlinkat sync "
+     "sync_file_range syncfs syscall system sysv_signal tee telldir tempnam truncate truncate64 umask "
+     "umount umount2 ungetwc unlink unlinkat unshare utime utimensat utimes valloc vdprintf vfork "
+     "vfwprintf vfwscanf vmsplice vwprintf vwscanf wordexp wprintf write writev wscanf"},
     {ROUTE_COVERED,
      "a stream over a routed descriptor is one of ours, whose bytes go through read, write, lseek "
      "and close (hooks_fs_stdio.h)",
@@ -79,8 +80,8 @@ const struct route_names route_names[] = {
      "(hooks_fs_misc_aio.c)",
      "aio_error aio_error64 aio_return aio_return64 aio_suspend aio_suspend64"},
     {ROUTE_COVERED,
-     "they take a list that glob, scandir or fts made",
-     "alphasort alphasort64 glob_pattern_p globfree globfree64 versionsort versionsort64"},
+     "they take a list that glob, wordexp, scandir or fts made",
+     "alphasort alphasort64 glob_pattern_p globfree globfree64 versionsort versionsort64 wordfree"},
     {ROUTE_NATIVE,
      "the token is a regular file: always ready for poll and select, refused by epoll (EPERM), as "
      "any file on a disk",
@@ -93,7 +94,7 @@ const struct route_names route_names[] = {
      "tcsetattr tcsetpgrp ttyname ttyname_r unlockpt"},
     {ROUTE_NATIVE,
      "sockets only: the token is none (ENOTSOCK), as any file on a disk",
-     "__socket accept accept4 bindresvport getpeername getsockname getsockopt iruserok iruserok_af "
+     "__socket bindresvport getsockopt iruserok iruserok_af "
      "isfdtype listen rcmd rcmd_af rexec rexec_af rresvport rresvport_af ruserok ruserok_af shutdown "
      "sockatmark socket socketpair"},
     {ROUTE_NATIVE,
@@ -138,10 +139,6 @@ const struct route_names route_names[] = {
      "getutxid getutxline iconv_open lckpwdf login logout logwtmp openlog pututline pututxline "
      "setfsent sethostid setttyent setusershell setutent setutxent syslog ttyslot ulckpwdf updwtmp "
      "updwtmpx utmpname utmpxname vsyslog"},
-    {ROUTE_NATIVE,
-     "its wildcards are matched from inside: none matches in a volume, and the pattern stays (as for "
-     "a directory that is empty)",
-     "wordexp wordfree"},
     {ROUTE_NATIVE,
      "the kernel's tree of mounts, for root: a routed path is not in it (ENOENT)",
      "fsconfig fsmount fsopen fspick mount_setattr move_mount nfsservctl open_tree pivot_root "

@@ -28,11 +28,18 @@ int route_token_own(struct route_vol *v);
 // A description on the same file for OFD locks: byte `inode` is the flock of that inode. -errno
 int route_lock_fd(struct route_vol *v);
 
+// The two halves of route_enter: see there.
+bool route_enter_outer(struct route_guard *g);
+void route_enter_cancel(struct route_guard *g);
+
 // ---- umask and credentials (route_cred.c) ----
 
 void route_umask_set(mode_t mask); // the program has set it
-// The caller's credential with its umask into t, if that can be had cheaply.
-void route_cred_fill(struct route_target *t);
+#define ROUTE_GROUPS 64
+// The caller's credential into t, if that can be had cheaply; with its umask if the call makes something.
+void route_cred_fill(struct route_target *t, bool makes);
+void route_cred_changes(void);   // around whatever may change a thread's user or groups
+bool route_cred_number(long nr); // is it a system call that does?
 
 // ---- paths (route_path.c, route_walk.c) ----
 
@@ -48,13 +55,14 @@ int route_walk(struct route_target *t, unsigned flags, struct route_vol **v);
 // ---- the table of records, shared by all processes of one `zio run` (route_table.c) ----
 
 #define ROUTE_RECORDS 65536u
-#define REC_PATH 212
+#define REC_PATH 204
 struct route_rec {
     _Atomic uint32_t lock;  // 0: free; else the thread that holds it, with REC_WAITERS
     _Atomic uint32_t procs; // processes that have it; 0: the record is free
     _Atomic int64_t offset; // under lock
     uint64_t vol;           // route_vol's id
     uint64_t ino;
+    _Atomic uint64_t owner;  // of its fcntl locks (FSC_OWNER_SHARED); 0: it never had one
     _Atomic int flags;       // open(2)'s
     _Atomic uint32_t flying; // descriptors that were sent (SCM_RIGHTS) and not received; each counts in procs
     _Atomic bool flocked;    // flock was called with it, ever
@@ -85,6 +93,12 @@ uint32_t route_table_slot(void);
 int route_table_adopt(int fd, uint32_t slot); // after exec: the table that was passed on
 bool route_table_holds(uint32_t index);       // does this process's slot say that it has the record?
 void route_table_trim(const uint64_t *kept);  // lets go of all but those
+// This process is about to run a program of a volume (route_vol's id, inode), or a native one (0, 0); `old`
+// is what it runs now.
+void route_table_runs(uint64_t vol, uint64_t ino, uint64_t old[2]);
+bool route_table_any_program(void); // does a process run one, perhaps?
+bool route_table_running(uint64_t vol, uint64_t ino);
+bool route_table_written(uint64_t vol, uint64_t ino); // has one of the table's processes it open for writing?
 void route_table_fork_prepare(void);
 void route_table_fork_parent(void);
 void route_table_fork_child(void);
@@ -92,9 +106,10 @@ void route_table_fork_child(void);
 // ---- this process's open files (route_fd.c) ----
 
 struct route_file {
-    _Atomic int refs;       // descriptors, and calls that use it; 0: free
-    _Atomic int lock_fd;    // see route_lock_fd; -1: not made yet
-    atomic_bool ofd_locked; // a lock of the open file description was taken here: closing gives it up
+    _Atomic int refs;         // descriptors, and calls that use it; 0: free
+    _Atomic int lock_fd;      // see route_lock_fd; -1: not made yet
+    atomic_bool ofd_locked;   // a lock of the open file description was taken here: closing gives it up
+    atomic_bool posix_locked; // one of the process was taken through it
     struct fsc_file *_Atomic file;
     _Atomic int error; // why file is NULL
     struct route_vol *vol;
@@ -103,6 +118,9 @@ struct route_file {
     uint64_t ino;
     char *long_path;
     struct route_file *next; // in the list of free ones
+    const void *maker;       // route_thread() of who opened it; NULL: another process
+    atomic_bool many;        // another thread than that one used it, ever
+    atomic_bool dying;       // no reference is left, but a thread uses it
 };
 
 int route_fds_init(void);
@@ -113,6 +131,7 @@ struct route_file *route_file_adopt(uint32_t index); // a record that came over 
 struct route_file *route_file_of(uint32_t index);    // this process's file of a record, with a reference
 int route_file_open(struct route_file *f);           // the fsc_file, where that is due. 0 or -errno
 int route_file_unref(struct route_file *f);          // what closing said
+int route_file_end(struct route_file *f);            // nobody has it any more; for route_thread.c
 // Links descriptor `fd` (just made) to f; takes over the reference. What was linked there is let go.
 void route_link(int fd, struct route_file *f);
 void route_unlink(int fd); // forgets what was linked: the number is closed or overwritten
@@ -121,12 +140,34 @@ int route_dup(int from, int to);
 int route_install_token(int token, struct route_vol *v, struct fsc_file *file, const char *path, int flags);
 bool route_any_fd(void);
 void route_fd_fork_prepare(void);
-void route_fd_fork_parent(void);
 void route_fd_fork_child(void);
 int route_file_lock_fd(struct route_file *f); // its descriptor for flock; made where there is none
 // Calls fn for each descriptor from..to that is linked.
 void route_each_fd(unsigned from, unsigned to, void (*fn)(int fd, struct route_file *f, void *arg),
                    void *arg);
+
+// ---- what a thread has for itself (route_thread.c) ----
+
+// route_enter and route_file_get in one, for calls that are to be fast with many threads: no common memory is
+// written. One at a time for each thread; a second one counts references. NULL: fd is not routed after all,
+// and nothing was entered.
+struct route_use {
+    struct route_file *f;
+    void *thread; // NULL: it is a reference
+};
+struct route_file *route_begin(struct route_guard *g, struct route_use *u, int fd);
+void route_end(struct route_guard *g, struct route_use *u);
+extern _Atomic bool route_cancels;          // pthread_cancel was called, ever
+void *route_thread(void);                   // a name for the calling thread; NULL: it has none
+bool route_file_last(struct route_file *f); // no reference is left; true: the caller is to end it
+
+#define ROUTE_COUNTS 4 // reads, their bytes, writes, their bytes; in the order of ZIO_COUNTERS
+#define ROUTE_READS 0
+#define ROUTE_WRITES 2
+void route_count_io(struct route_use *u, unsigned which, uint64_t bytes);
+void route_counts_tell(void); // to the page, those of all threads
+void route_thread_start(void);
+void route_thread_fork_child(void (*late)(struct route_file *f));
 
 // ---- cwd, fork and exec ----
 
@@ -142,6 +183,8 @@ void route_fork_child(void);
 
 // ---- calls on routed descriptors, for the program (route_io.c) ----
 
+// route_xexec.c, within route_enter: may the file of t be written to? -ETXTBSY: it is a program that runs.
+int route_text_busy(struct route_target *t, bool nofollow);
 ssize_t route_read(int fd, void *buf, size_t n);
 ssize_t route_readv(int fd, const struct iovec *iov, int n);
 ssize_t route_pread(int fd, void *buf, size_t n, off_t off);
@@ -151,8 +194,22 @@ ssize_t route_writev(int fd, const struct iovec *iov, int n);
 ssize_t route_pwrite(int fd, const void *buf, size_t n, off_t off);
 ssize_t route_pwritev(int fd, const struct iovec *iov, int n, off_t off, int flags);
 bool route_bad_address(const void *p, size_t n); // surely none of the program's
-uint64_t route_fsize_limit(void);                // RLIMIT_FSIZE
-void route_fsize_changed(void);                  // it may be another now
+// route_fsize.c
+struct rlimit64;
+extern _Atomic uint64_t route_fsize;
+static inline uint64_t
+route_fsize_limit(void) // RLIMIT_FSIZE, as the program set it
+{
+    return atomic_load_explicit(&route_fsize, memory_order_relaxed);
+}
+void route_fsize_start(void);
+void route_fsize_lift(void); // this thread is inside the library from now on: the limit is not for our files
+void route_fsize_lower(void);
+int route_fsize_set(int (*set)(const struct rlimit64 *r),
+                    const struct rlimit64 *r); // setrlimit64, as the program asks
+bool route_fsize_exec(void);                   // before execve; what it gave is for route_fsize_exec_failed
+void route_fsize_exec_failed(bool was);
+void route_fsize_fork_child(bool lifted);
 long route_openat2(int dirfd, const char *path, const void *how, size_t size);
 off_t route_lseek(int fd, off_t off, int whence);
 
@@ -160,6 +217,17 @@ off_t route_lseek(int fd, off_t off, int whence);
 void route_ofd_closed(struct route_file *f);
 int route_lock(struct route_file *f, int cmd, struct flock *l); // fcntl's; -errno
 void route_lock_closed(struct route_file *f);                   // a descriptor of it is closed
+// route_lock_exec.c: the process's locks go over exec. What is told of them in ZIO_FDS (at most `room` bytes,
+// the number that is written): the sessions that have them.
+size_t route_lock_tell(char *to, size_t room);
+size_t route_lock_tell_closed(char *to, size_t room,
+                              struct route_file *f); // a descriptor of it goes with exec
+const char *route_lock_told(const char *p);          // takes that in; behind it
+void route_lock_start(void);                 // when all descriptors are known: what exec closed is unlocked
+void route_lock_opened(struct route_vol *v); // within route_enter: the locks are this process's again
+void route_lock_fork_child(void);
+bool route_lock_used(void); // has this process, or what it was before exec, taken a lock of a process?
+void route_lock_used_set(bool on);
 
 // route_pass.c: around sendmsg (before; and where it failed) and behind recvmsg, where there is control data
 void route_pass_send(const struct msghdr *m);
@@ -171,6 +239,7 @@ void route_pass_received(struct msghdr *m);
 #define ROUTE_HIDE_FS 1      // ZIO_FS was put into the environment by us: it is taken out again
 #define ROUTE_HIDE_PRELOAD 2 // LD_PRELOAD
 #define ROUTE_HIDE_SELF 4    // the first of LD_PRELOAD
+#define ROUTE_HIDE_LIBS 8    // what is behind the last empty one of LD_PRELOAD: libraries in volumes
 
 const char *route_self(void);                // the path of libzio.so
 bool route_env_complete(char *const envp[]); // would a program with it be routed as this one is?

@@ -3,10 +3,12 @@
 // records is made before. A program after exec is told in ZIO_FDS, and takes that out of its environment
 // again:
 //
-//     ZIO_FDS=1:TABLE:SLOT[:c:RECORD][:FD:RECORD:LOCK]...
+//     ZIO_FDS=1:TABLE:SLOT:HIDE[:c:RECORD][:s:VOLUME:SESSION]...[:FD:RECORD:LOCK | :x:VOLUME:INODE]...
 //
-// in decimal: the descriptor of the table, the slot, the record of the current directory, and of each
-// descriptor its record and the descriptor of its lock (-1: none).
+// in decimal: the descriptor of the table, the slot, what is to be hidden (ROUTE_HIDE_*), the record of the
+// current directory, the sessions that have locks of this process, and of each descriptor its record and the
+// descriptor of its lock (-1: none), or what inode it was of, if exec closes it and the process had a lock
+// there.
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -45,7 +47,6 @@ route_fork_parent(void)
         return;
     route_table_fork_parent();
     rmap_fork_parent();
-    route_fd_fork_parent();
     route_leave(&fork_guard);
 }
 
@@ -54,9 +55,12 @@ route_fork_child(void)
 {
     if (!route_on)
         return;
+    route_cred_changes(); // a clone may be in a user namespace of its own
     rmap_fork_child();
+    route_lock_fork_child();
     route_table_fork_child();
     route_fd_fork_child();
+    route_fsize_fork_child(fork_guard.lifted);
     route_leave(&fork_guard);
 }
 
@@ -113,7 +117,8 @@ adopt(const char *p)
         if (route_table_holds((uint32_t)record))
             route_cwd_adopt(route_file_adopt((uint32_t)record));
     }
-    while (number(&p, &fd) && number(&p, &record) && number(&p, &lock))
+    for (p = route_lock_told(p); number(&p, &fd) && number(&p, &record) && number(&p, &lock);
+         p = route_lock_told(p))
         adopt_fd(fd, record, lock);
 }
 
@@ -149,6 +154,21 @@ trim(void)
     route_table_trim(kept);
 }
 
+// Libraries that are loaded by now; those that came as descriptors need them no longer.
+static void
+cut_libs(char *entry)
+{
+    char *p = entry, *at = NULL;
+
+    while ((p = strstr(p, "::")) != NULL)
+        at = p++;
+    if (!at)
+        return;
+    for (p = at; (p = strstr(p, ":/proc/self/fd/")) != NULL; p++)
+        zsys1(SYS_close, strtol(p + 15, NULL, 10));
+    *at = '\0';
+}
+
 // What an exec of ours has put into the environment, and was not in what the program gave.
 static bool
 is_hidden(char *entry, long hide)
@@ -163,6 +183,8 @@ is_hidden(char *entry, long hide)
         return hide & ROUTE_HIDE_FS;
     if (strncmp(entry, "LD_PRELOAD=", 11) != 0)
         return false;
+    if (hide & ROUTE_HIDE_LIBS)
+        cut_libs(entry);
     if (hide & ROUTE_HIDE_SELF) {
         char *rest = strchr(entry, ':');
 
@@ -203,11 +225,13 @@ route_start(char **env)
     }
     if (!route_on)
         return;
+    route_thread_start();
     if (fds)
         adopt(fds);
     route_table_make();
     route_std_start();
     trim();
     route_cwd_start();
-    route_fsize_changed();
+    route_lock_start();
+    route_fsize_start();
 }

@@ -4,6 +4,7 @@
 // process that was killed had is taken back through its slot.
 //
 //     page 0        header
+//     programs      SLOTS inode numbers: what each slot's process runs; together, since writers' opens look
 //     records       RECORDS of 256 bytes
 //     slots         SLOTS of one page head and a bitmap of RECORDS bits
 //     long paths    PATH_MAX for each record; not mapped, used by pread and pwrite
@@ -21,7 +22,7 @@
 #include "libzio/route_priv.h"
 #include "libzio/sys.h"
 
-#define MAGIC 0x5a494f5461626c32u // "ZIOTabl2"
+#define MAGIC 0x5a494f5461626c33u // "ZIOTabl3"
 #define RECORDS ROUTE_RECORDS
 #define SLOTS 1024u
 #define STAMP_MAX (1ull << 43) // a file of ext4 may be that large
@@ -34,25 +35,31 @@ struct header {
     uint64_t tag; // of this table in stamps; a multiple of RECORDS
     _Atomic uint32_t next_slot;
     _Atomic uint32_t reaping;
+    _Atomic uint32_t top_rec;     // no record with a higher number was ever used
+    _Atomic uint32_t any_program; // a program of a volume was run, ever
 };
 
 struct slot {
     _Atomic uint32_t pid; // 0: free
     uint32_t spare;
     uint64_t started; // of the process (field 22 of /proc/PID/stat), so that a number used again is noticed
-    uint64_t pad[6];
+    _Atomic uint64_t exe_vol; // of the program that it runs
+    uint64_t pad[5];
     _Atomic uint64_t bits[RECORDS / 64];
 };
 
 _Static_assert(sizeof(struct route_rec) == 256, "records fill cache lines");
 
-#define AT_RECORDS 4096u
+#define AT_PROGRAMS 4096u
+#define AT_RECORDS (AT_PROGRAMS + SLOTS * sizeof(uint64_t))
 #define AT_SLOTS (AT_RECORDS + RECORDS * sizeof(struct route_rec))
 #define AT_PATHS ((AT_SLOTS + SLOTS * sizeof(struct slot) + 4095) & ~4095ul)
 #define TABLE_SIZE (AT_PATHS + (uint64_t)RECORDS * PATH_MAX)
 
 static struct header *table;
 static struct slot *slots;
+static _Atomic uint64_t
+    *programs; // by slot: the inode of the program of a volume that it runs; 0: a native one
 static struct route_rec *records;
 static int table_fd = -1;
 static struct slot *mine;         // this process's
@@ -134,6 +141,7 @@ free_slot(struct slot *s)
         for (; bits; bits &= bits - 1)
             rec_unref(w * 64 + (uint32_t)__builtin_ctzll(bits));
     }
+    atomic_store(&programs[s - slots], 0);
     atomic_store(&s->pid, 0);
 }
 
@@ -183,6 +191,7 @@ map_table(int fd)
     if (p == MAP_FAILED)
         return -errno;
     table = p;
+    programs = (_Atomic uint64_t *)(void *)((char *)p + AT_PROGRAMS);
     records = (struct route_rec *)((char *)p + AT_RECORDS);
     slots = (struct slot *)((char *)p + AT_SLOTS);
     return 0;
@@ -264,10 +273,15 @@ route_rec_new(uint32_t *index)
                 continue;
             atomic_store_explicit(&next_rec, i + 1, memory_order_relaxed);
             mark(mine, i, true);
-            atomic_store(&r->lock, 0);
-            atomic_store(&r->offset, 0);
-            atomic_store(&r->flying, 0);
-            atomic_store(&r->flocked, false);
+            // Nobody else looks at it yet.
+            atomic_store_explicit(&r->lock, 0, memory_order_relaxed);
+            atomic_store_explicit(&r->offset, 0, memory_order_relaxed);
+            atomic_store_explicit(&r->flying, 0, memory_order_relaxed);
+            atomic_store_explicit(&r->flocked, false, memory_order_relaxed);
+            atomic_store_explicit(&r->owner, 0, memory_order_relaxed);
+            for (uint32_t top = atomic_load_explicit(&table->top_rec, memory_order_relaxed); i > top;)
+                if (atomic_compare_exchange_weak(&table->top_rec, &top, i))
+                    break;
             *index = i;
             return r;
         }
@@ -346,6 +360,75 @@ route_rec_alone(uint32_t index)
     if (atomic_load(&records[index].procs) > 1)
         reap();
     return atomic_load(&records[index].procs) <= 1;
+}
+
+// ---- programs that run, and files that are written (ETXTBSY) ----
+
+void
+route_table_runs(uint64_t vol, uint64_t ino, uint64_t old[2])
+{
+    uint64_t was[2] = {0, 0};
+
+    if (mine) {
+        was[0] = atomic_load(&mine->exe_vol);
+        was[1] = atomic_load(&programs[mine - slots]);
+    }
+    memcpy(old, was, sizeof was);
+    if (!mine || (!ino && !was[1]))
+        return;
+    atomic_store(&mine->exe_vol, vol);
+    atomic_store(&programs[mine - slots], ino);
+    if (ino)
+        atomic_store(&table->any_program, 1);
+}
+
+bool
+route_table_running(uint64_t vol, uint64_t ino)
+{
+    if (!route_table_any_program())
+        return false;
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        struct slot *s = &slots[i];
+        uint32_t pid;
+
+        if (likely(atomic_load_explicit(&programs[i], memory_order_relaxed) != ino))
+            continue;
+        pid = atomic_load(&s->pid);
+        if (pid && atomic_load(&s->exe_vol) == vol && alive(pid & ~PENDING, pid & PENDING ? 0 : s->started))
+            return true;
+    }
+    return false;
+}
+
+bool
+route_table_any_program(void)
+{
+    return table && atomic_load_explicit(&table->any_program, memory_order_relaxed);
+}
+
+static bool
+written(uint64_t vol, uint64_t ino)
+{
+    uint32_t top = table ? atomic_load(&table->top_rec) : 0;
+
+    for (uint32_t i = 0; table && i <= top; i++) {
+        struct route_rec *r = &records[i];
+        int flags = atomic_load_explicit(&r->flags, memory_order_relaxed);
+
+        if (atomic_load_explicit(&r->procs, memory_order_relaxed) && r->ino == ino && r->vol == vol &&
+            !(flags & O_PATH) && (flags & O_ACCMODE) != O_RDONLY)
+            return true;
+    }
+    return false;
+}
+
+bool
+route_table_written(uint64_t vol, uint64_t ino)
+{
+    if (!written(vol, ino))
+        return false;
+    reap(); // by who was killed, perhaps
+    return written(vol, ino);
 }
 
 // ---- the lock of a record ----
@@ -469,6 +552,10 @@ route_table_fork_prepare(void)
     if (table_fd < 0 || !mine)
         return;
     child = new_slot((uint32_t)zsys0(SYS_getpid) | PENDING);
+    if (child) {
+        atomic_store(&child->exe_vol, atomic_load(&mine->exe_vol));
+        atomic_store(&programs[child - slots], atomic_load(&programs[mine - slots]));
+    }
     for (uint32_t w = 0; child && w < RECORDS / 64; w++) {
         uint64_t bits = atomic_load_explicit(&mine->bits[w], memory_order_relaxed);
 

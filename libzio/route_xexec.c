@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "libzio/real.h"
+#include "libzio/route_priv.h"
 #include "libzio/sys.h"
 #include "libzio/zio.h"
 
@@ -65,7 +66,8 @@ route_program_done(struct route_program *p)
 struct found {
     struct route_program *p;
     struct fsc_file *file; // NULL: native
-    char text[PATH_MAX];   // of the file
+    uint64_t vol;
+    char text[PATH_MAX]; // of the file
 };
 
 // exec's permissions: the file's x bits, not its r bits.
@@ -82,6 +84,9 @@ open_in(struct route_target *t, void *arg)
         err = S_ISLNK(attr.mode) ? -ELOOP : -EACCES;
     if (!err)
         err = fsc.access(fs, &t->at, t->path, X_OK, flags | AT_EACCESS);
+    if (!err && route_table_written(t->vol->id, attr.ino))
+        err = -ETXTBSY;
+    f->vol = t->vol->id;
     if (!err)
         err = fsc.ino_open(fs, FSC_ENGINE, attr.ino, O_RDONLY | O_NOATIME, &f->file);
     if (!err)
@@ -107,6 +112,19 @@ open_out(int dirfd, const char *path, void *arg)
     f->p->dirfd = dirfd;
     f->p->path = text;
     return 0;
+}
+
+int
+route_text_busy(struct route_target *t, bool nofollow)
+{
+    struct fsc_attr attr;
+    int flags = (t->self ? AT_EMPTY_PATH : 0) | (nofollow ? AT_SYMLINK_NOFOLLOW : 0);
+
+    if (likely(!route_table_any_program()) || fsc.getattr(t->vol->fs, &t->at, t->path, flags, &attr) != 0 ||
+        !S_ISREG(attr.mode) || !route_table_running(t->vol->id, attr.ino) ||
+        fsc.ino_access(t->vol->fs, t->at.cred, attr.ino, W_OK) != 0) // which is told first
+        return 0;
+    return -ETXTBSY;
 }
 
 // ---- scripts ----
@@ -195,23 +213,36 @@ copy_bytes(struct fsc_file *file, int fd)
     return n < 0 ? (int)n : w < 0 ? -ENOMEM : 0;
 }
 
-static int
-binary(struct route_program *p, struct fsc_file *file, const char *text)
+int
+route_copy_memfd(struct fsc_file *file, const char *path)
 {
-    const char *slash = strrchr(text, '/');
+    const char *slash = strrchr(path, '/');
+    int fd = memfd_create(slash && strlen(slash + 1) < 200 ? slash + 1 : "program", MFD_CLOEXEC), err;
+
+    if (fd < 0)
+        return -errno;
+    err = copy_bytes(file, fd);
+    if (err) {
+        real.close(fd);
+        return err;
+    }
+    return fd;
+}
+
+static int
+binary(struct route_program *p, struct fsc_file *file, uint64_t vol, const char *text)
+{
     char *exe = room(p, strlen(text) + 1);
-    int err;
 
     if (!exe)
         return -ENAMETOOLONG;
     p->exe = strcpy(exe, text);
-    p->fd = memfd_create(slash && strlen(slash + 1) < 200 ? slash + 1 : "program", MFD_CLOEXEC);
+    p->vol = vol;
+    p->ino = fsc.file_ino(file);
+    p->fd = route_copy_memfd(file, text);
     if (p->fd < 0)
-        return -errno;
-    err = copy_bytes(file, p->fd);
-    if (!err && fcntl(p->fd, F_GETFD) < 0) // somebody closes what he does not know
-        err = -EBADF;
-    return err;
+        return p->fd;
+    return fcntl(p->fd, F_GETFD) < 0 ? -EBADF : 0; // somebody closes what he does not know
 }
 
 // ---- all of it ----
@@ -238,7 +269,7 @@ step(struct route_program *p, int dirfd, const char **path, int flags)
         r = script(p, head, (size_t)n, dirfd == AT_FDCWD && **path ? *path : f.text, path);
         r = r ? r : 1;
     } else {
-        r = n < 0 ? n : binary(p, f.file, f.text);
+        r = n < 0 ? n : binary(p, f.file, f.vol, f.text);
     }
     fsc.close(f.file);
     route_leave(&g);

@@ -16,6 +16,7 @@ struct route_program {
     const char *path;  // natively
     char *const *argv; // the caller's, or with a script's interpreter before it
     const char *exe;   // the program's path in the volume, for the new image (ZIO_EXE); NULL: native
+    uint64_t vol, ino; // of that: route_vol's id, inode
     char *room;        // where all that lies; ours
     size_t room_size, room_used;
 };
@@ -28,5 +29,7 @@ int route_program(int dirfd, const char *path, char *const argv[], int flags, st
 // *p is another program now; 0: no.
 int route_program_script(struct route_program *p);
 void route_program_done(struct route_program *p);
+// A copy of the file in memory: a descriptor, close-on-exec, or -errno. Within route_enter.
+int route_copy_memfd(struct fsc_file *file, const char *path);
 
 #endif

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "libzio/helper.h"
+#include "libzio/route_priv.h"
 #include "libzio/sys.h"
 #include "libzio/zio.h"
 
@@ -125,6 +126,7 @@ zio_stats_dump(void)
 
     if (!zio_cfg.stats_file[0])
         return;
+    route_counts_tell();
     n = snprintf(buf, sizeof(buf), "{\"pid\":%d,\"program\":\"",
                  zio_page->pid ? zio_page->pid : (int)zsys0(SYS_getpid));
     for (const char *c = zio_page->program; *c; c++)

@@ -91,9 +91,10 @@ void zio_lock_raw(void);          // by the fault helper: its signals are blocke
 bool zio_lock_raw_timed(long ns); // false when the time ran out
 void zio_unlock_raw(void);
 void zio_lock_init(void);
-void zio_orphaned(void);     // under the lock: this child was forked behind our back
-void zio_lock_reinit(void);  // in a fork child
-void zio_signals_seen(void); // the program has, or is about to have, a signal handler
+bool zio_waits_for_lock(int tid);   // is that thread of this process waiting in a futex now?
+void zio_orphaned(const char *why); // under the lock: nobody prepared the fork of this child
+void zio_lock_reinit(void);         // in a fork child
+void zio_signals_seen(void);        // the program has, or is about to have, a signal handler
 bool zio_has_handlers(void);
 void zio_block_signals(uint64_t *old);
 void zio_restore_signals(const uint64_t *old);

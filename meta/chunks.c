@@ -198,9 +198,14 @@ meta_get_chunks(struct meta *m, uint64_t ino, uint64_t first, struct meta_chunk 
     struct node node;
     struct op *op;
     ssize_t k;
-    int r = op_begin(m, OP_READ, &op);
+    int r = volume_enter(m);
 
     if (r < 0)
+        return r;
+    // A new file has none, and that is known without asking.
+    if (cache_node(m->cache, ino, node_version(m, ino), &node) && node_is(&node, S_IFREG) && !node.nchunk)
+        return 0;
+    if ((r = op_begin(m, OP_READ, &op)) < 0)
         return r;
     if ((k = file_node(op, ino, &node)) == 0 && node.nchunk && n && first <= last_index(op, &node)) {
         uint64_t last = last_index(op, &node);

@@ -49,5 +49,6 @@ int db_set_version(struct meta_db *db, uint32_t version);
 int db_sync(struct meta_db *db);                // what is committed is on disk
 int db_checkpoint(struct meta_db *db);          // and moved out of the log
 uint64_t db_log_size(const struct meta_db *db); // bytes of it, about
+uint64_t db_size(const struct meta_db *db);     // bytes of the database without it
 
 #endif

@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/forkgate.h"
+
 #define SHM_FIRST 128 // the byte of the log's index that SQLite's unix VFS locks while it is in use
 #define APPLICATION_ID 0x7a494f66 // "zIOf", in the database's header
 
@@ -181,7 +183,7 @@ set_up(struct meta_db *db, bool create)
     static const char fresh[] = "PRAGMA page_size = 4096; PRAGMA auto_vacuum = NONE;";
     static const char always[] =
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;"
-        "PRAGMA secure_delete = OFF; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;"
+        "PRAGMA secure_delete = OFF; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;"
         "PRAGMA foreign_keys = OFF; PRAGMA trusted_schema = OFF;";
     char sql[64];
     int one = 1, r;
@@ -260,8 +262,8 @@ db_forget_index(const char *dir)
     return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-int
-db_open(const char *dir, bool create, const struct meta_say *say, struct meta_db **out)
+static int
+open_database(const char *dir, bool create, const struct meta_say *say, struct meta_db **out)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
                 (create ? SQLITE_OPEN_CREATE : 0);
@@ -308,11 +310,24 @@ out:
     return r;
 }
 
+// SQLite has lists of all databases that a process has open.
+int
+db_open(const char *dir, bool create, const struct meta_say *say, struct meta_db **out)
+{
+    int r;
+
+    forkgate_enter();
+    r = open_database(dir, create, say, out);
+    forkgate_leave();
+    return r;
+}
+
 void
 db_close(struct meta_db *db)
 {
     if (!db)
         return;
+    forkgate_enter();
     for (int i = 0; i < SQL_COUNT; i++)
         sqlite3_finalize(db->st[i]);
     sqlite3_close(db->c);
@@ -321,6 +336,7 @@ db_close(struct meta_db *db)
     if (db->guard >= 0)
         close(db->guard);
     free(db);
+    forkgate_leave();
 }
 
 bool
@@ -511,4 +527,12 @@ uint64_t
 db_log_size(const struct meta_db *db)
 {
     return (uint64_t)db->pages * 4096;
+}
+
+uint64_t
+db_size(const struct meta_db *db)
+{
+    struct stat sb;
+
+    return stat(db->path, &sb) == 0 ? (uint64_t)sb.st_size : 0;
 }

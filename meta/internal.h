@@ -15,7 +15,8 @@
 #include "meta/shared.h"
 
 #define VOLUME_FORMAT 1              // of what lies in the directory beside the schema
-#define CHECKPOINT_BYTES (64u << 20) // of SQLite's log, at which a writer stops to check-point
+#define CHECKPOINT_BYTES (64u << 20) // of SQLite's log, at which a writer stops to check-point; ...
+#define CHECKPOINT_MOST (256u << 20) // ... or as many as the database has, up to this
 #define COOKIE_DOT 1
 #define COOKIE_DOTDOT 2
 #define COOKIE_MIN 3
@@ -48,12 +49,17 @@ struct op {
     uint32_t ntouch;
     struct known known[4];
     uint32_t nknown;
+    uint32_t strange[8]; // counters whose change the cache has not got
+    uint32_t nstrange;   // more than there is room for: none of them
 };
 
 struct hold {
     uint64_t ino;
     uint32_t count;
 };
+
+#define HOLD_QUICK 8192 // words; power of two
+#define HOLD_PROBE 16
 
 struct meta {
     char dir[PATH_MAX];
@@ -69,13 +75,14 @@ struct meta {
     struct meta_info info;
     uint64_t key[2]; // of the hash of names
     struct cache *cache;
+    _Atomic uint32_t
+        *own; // of each counter, what this handle's changes made of it that its cache has; the lock
     // under the volume's lock
     struct op op;
-    bool busy;    // a thread of this process is inside
-    bool forking; // between meta_fork_prepare and meta_fork_parent
-    sigset_t fork_mask;
-    bool fork_held; // the shared lock is another handle's
-    // held inodes
+    bool busy; // a thread of this process is inside
+    // Held inodes: inode << 16 | count, without a lock; and those that found no place there.
+    _Atomic uint64_t *quick; // HOLD_QUICK
+    _Atomic uint32_t nslow;  // nholds, for who has not the lock
     pthread_mutex_t hold_lock;
     struct hold *holds; // open addressing; power of two
     uint32_t nholds, hold_cap;
@@ -88,27 +95,43 @@ struct meta {
 
 // ---- cache.c: nodes and names that this process knows, each with the version that it holds for. Any thread.
 struct cache;
-struct cache *cache_new(uint32_t entries);
+struct cache *cache_new(uint32_t entries, uint32_t most); // most 0: by the machine's memory
 void cache_free(struct cache *c);
 void cache_forget(struct cache *c); // a fork child: locks that another thread held are free
 bool cache_node(struct cache *c, uint64_t ino, uint64_t version, struct node *out);
-void cache_put_node(struct cache *c, uint64_t version, const struct node *node);
+// Under the volume's lock. false: what was known of it may still be there.
+bool cache_put_node(struct cache *c, uint64_t version, const struct node *node);
+bool cache_drop_node(struct cache *c, uint64_t ino);
 bool cache_name(struct cache *c, uint64_t parent, struct name_hash h, uint64_t version, uint64_t *ino,
                 uint32_t *type);
-void cache_put_name(struct cache *c, uint64_t parent, struct name_hash h, uint64_t version, uint64_t ino,
+bool cache_put_name(struct cache *c, uint64_t parent, struct name_hash h, uint64_t version, uint64_t ino,
                     uint32_t type);
 struct name_hash name_hash(const uint64_t key[2], const char *name, size_t len);
+
+// The version for the cache: changes by others, since what this handle changes it changes there as well
+// (op.c's remember). Its own are counted while the counter is odd, so that who sees the same number before
+// and after has both of one moment.
+static inline uint64_t
+cache_version(struct meta *m, uint32_t bucket)
+{
+    uint32_t own = atomic_load_explicit(&m->own[bucket], memory_order_acquire);
+    uint64_t v = shared_version(m->s, bucket);
+
+    if (v & 1 || atomic_load_explicit(&m->own[bucket], memory_order_relaxed) != own)
+        return 1;
+    return (v & ~(uint64_t)UINT32_MAX) | ((uint32_t)v - own);
+}
 
 static inline uint64_t
 node_version(struct meta *m, uint64_t ino)
 {
-    return shared_version(m->s, shared_bucket(ino, 0));
+    return cache_version(m, shared_bucket(ino, 0));
 }
 
 static inline uint64_t
 name_version(struct meta *m, uint64_t parent, uint64_t h)
 {
-    return shared_version(m->s, shared_bucket(parent, h));
+    return cache_version(m, shared_bucket(parent, h));
 }
 
 // ---- watch.c: what others have changed, for caches above
@@ -172,6 +195,11 @@ int op_new_ino(struct op *op, uint64_t n, uint64_t *ino); // n in a row
 // limit.
 int op_charge(struct op *op, uint32_t uid, uint32_t quota, int64_t space, int64_t inodes);
 int64_t op_now(void);
+
+// ---- sync.c
+// SQL has the log's rows, and the log is about to be written over: what meta_sync has promised of it must be
+// on disk elsewhere before.
+void sync_before_reset(struct meta *m);
 
 // ---- perm.c
 bool cred_root(const struct meta_cred *c);

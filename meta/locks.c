@@ -11,9 +11,8 @@
 #include "meta/internal.h"
 
 enum { KIND_RANGE, KIND_FLOCK };
-#define MAX_RANGES 256 // of one owner on one inode; more: ENOLCK
-#define SLICE_MS 200   // a waiter looks again after that: the holder's death changes no counter
-#define WAIT_DEPTH 64  // of a circle of waiters that is looked for
+#define SLICE_MS 200  // a waiter looks again after that: the holder's death changes no counter
+#define WAIT_DEPTH 64 // of a circle of waiters that is looked for
 
 struct range {
     int64_t start, stop;
@@ -26,21 +25,62 @@ struct other {
     pid_t pid;
 };
 
+// Whose locks they are, in SQL's words.
+static uint64_t
+session_of(const struct meta *m, uint64_t owner)
+{
+    return owner & META_OWNER_SHARED ? owner : m->session;
+}
+
 static void
 wake(struct meta *m, uint64_t ino)
 {
     syscall(SYS_futex, &m->s->counter[shared_bucket(ino, 0)], FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
-// Own ranges into v; the first conflicting one of others into `who`. 1: there is one.
+// What a lock makes of those of the same owner that it meets: all of them are taken away, and at most three
+// come instead.
+struct cut {
+    struct range left, put, right; // a piece with start > stop is none
+    int64_t first, last;           // the starts of those that are taken away
+};
+
+// One of the owner's own ranges, which overlaps with `want` or lies beside it.
+static void
+cut_own(struct cut *c, const struct range *want, const struct range *own)
+{
+    bool overlaps = own->start <= want->stop && own->stop >= want->start;
+
+    if (own->type == want->type) { // neighbours of a kind are joined
+        if (own->start < c->put.start)
+            c->put.start = own->start;
+        if (own->stop > c->put.stop)
+            c->put.stop = own->stop;
+    } else if (!overlaps) {
+        return;
+    } else {
+        if (own->start < want->start)
+            c->left = (struct range){own->start, want->start - 1, own->type};
+        if (own->stop > want->stop)
+            c->right = (struct range){want->stop + 1, own->stop, own->type};
+    }
+    if (own->start < c->first)
+        c->first = own->start;
+    if (own->start > c->last)
+        c->last = own->start;
+}
+
+// What is to be done to the owner's own ranges into `cut`; the first conflicting one of others into `who`. 1:
+// there is one.
 static int
-scan(struct op *op, uint64_t ino, int kind, uint64_t owner, const struct range *want, struct range *v, int *n,
+scan(struct op *op, uint64_t ino, int kind, uint64_t owner, const struct range *want, struct cut *cut,
      struct other *who)
 {
     struct meta *m = op->m;
-    int r = db_query(m->db, SQL_LOCK_LIST, "ii", ino, (int64_t)kind), found = 0;
+    int64_t low = want->start - (want->start > 0), high = want->stop + (want->stop < INT64_MAX);
+    int r = db_query(m->db, SQL_LOCK_LIST, "iiii", ino, (int64_t)kind, low, high), found = 0;
 
-    *n = 0;
+    *cut = (struct cut){{0, -1, 0}, *want, {0, -1, 0}, INT64_MAX, -1};
     while (r >= 0 && (r = db_step(m->db, SQL_LOCK_LIST)) == 1) {
         struct other o = {.session = (uint64_t)db_int(m->db, SQL_LOCK_LIST, 0),
                           .owner = (uint64_t)db_int(m->db, SQL_LOCK_LIST, 1),
@@ -48,12 +88,8 @@ scan(struct op *op, uint64_t ino, int kind, uint64_t owner, const struct range *
                                     (short)db_int(m->db, SQL_LOCK_LIST, 4)},
                           .pid = (pid_t)db_int(m->db, SQL_LOCK_LIST, 5)};
 
-        if (o.session == m->session && o.owner == owner) {
-            if (*n == MAX_RANGES) {
-                r = -ENOLCK;
-                break;
-            }
-            v[(*n)++] = o.range;
+        if (o.session == session_of(m, owner) && o.owner == owner) {
+            cut_own(cut, want, &o.range);
         } else if (!found && want->start <= o.range.stop && o.range.start <= want->stop &&
                    (want->type == F_WRLCK || o.range.type == F_WRLCK) && session_alive(op, o.session)) {
             *who = o;
@@ -64,46 +100,22 @@ scan(struct op *op, uint64_t ino, int kind, uint64_t owner, const struct range *
     return r < 0 ? r : found;
 }
 
-// The ranges of an owner with `want` put over them (or, for F_UNLCK, cut out): sorted, and neighbours of a
-// kind joined.
+// The rows of an owner become what the cut says.
 static int
-overlay(struct range *v, int n, const struct range *want)
+apply(struct op *op, uint64_t ino, int kind, uint64_t owner, const struct cut *cut, pid_t pid)
 {
-    struct range out[MAX_RANGES + 4];
-    int k = 0, w = 0;
+    const struct range *piece[] = {&cut->left, &cut->put, &cut->right};
+    struct meta *m = op->m;
+    int r = 0;
 
-    for (int i = 0; i < n; i++) {
-        if (v[i].stop < want->start || v[i].start > want->stop) {
-            out[k++] = v[i];
-            continue;
-        }
-        if (v[i].start < want->start)
-            out[k++] = (struct range){v[i].start, want->start - 1, v[i].type};
-        if (v[i].stop > want->stop)
-            out[k++] = (struct range){want->stop + 1, v[i].stop, v[i].type};
-        if (k > MAX_RANGES + 1)
-            return -ENOLCK;
-    }
-    if (want->type != F_UNLCK)
-        out[k++] = *want;
-    for (int i = 1; i < k; i++) // few, and nearly sorted
-        for (int j = i; j > 0 && out[j].start < out[j - 1].start; j--) {
-            struct range t = out[j];
-
-            out[j] = out[j - 1];
-            out[j - 1] = t;
-        }
-    for (int i = 0; i < k; i++) {
-        if (w && out[i].type == v[w - 1].type && v[w - 1].stop != INT64_MAX &&
-            v[w - 1].stop + 1 == out[i].start) {
-            v[w - 1].stop = out[i].stop;
-            continue;
-        }
-        if (w == MAX_RANGES)
-            return -ENOLCK;
-        v[w++] = out[i];
-    }
-    return w;
+    if (cut->first <= cut->last)
+        r = db_run(m->db, SQL_LOCK_CUT, "iiiiii", ino, (int64_t)kind, session_of(m, owner), owner, cut->first,
+                   cut->last);
+    for (int i = 0; r >= 0 && i < 3; i++)
+        if (piece[i]->start <= piece[i]->stop && piece[i]->type != F_UNLCK)
+            r = db_run(m->db, SQL_LOCK_PUT, "iiiiiiii", ino, (int64_t)kind, session_of(m, owner), owner,
+                       piece[i]->start, piece[i]->stop, (int64_t)piece[i]->type, (int64_t)pid);
+    return r;
 }
 
 // Would waiting for `who` close a circle?
@@ -116,7 +128,7 @@ closes_circle(struct op *op, uint64_t owner, const struct other *who)
     for (int i = 0; i < WAIT_DEPTH; i++) {
         int r;
 
-        if (session == m->session && o == owner)
+        if (session == session_of(m, owner) && o == owner)
             return 1;
         if ((r = db_query(m->db, SQL_WAIT_GET, "ii", session, o)) < 0 ||
             (r = db_step(m->db, SQL_WAIT_GET)) <= 0)
@@ -138,7 +150,7 @@ conflict(struct op *op, uint64_t owner, const struct other *who, bool wait)
         return op_abort(op, -EAGAIN);
     if ((r = closes_circle(op, owner, who)) != 0)
         return op_abort(op, r < 0 ? r : -EDEADLK);
-    if ((r = db_run(m->db, SQL_WAIT_PUT, "iiii", m->session, owner, who->session, who->owner)) < 0)
+    if ((r = db_run(m->db, SQL_WAIT_PUT, "iiii", session_of(m, owner), owner, who->session, who->owner)) < 0)
         return op_abort(op, r);
     r = op_commit(op);
     return r < 0 ? r : -EAGAIN;
@@ -147,29 +159,23 @@ conflict(struct op *op, uint64_t owner, const struct other *who, bool wait)
 static int
 set(struct meta *m, uint64_t ino, int kind, uint64_t owner, const struct range *want, pid_t pid, bool wait)
 {
-    struct range v[MAX_RANGES + 4];
     struct other who;
     struct node node;
+    struct cut cut;
     struct op *op;
-    int n, r = op_begin(m, OP_DIRECT | OP_INTERNAL, &op);
+    int r = op_begin(m, OP_DIRECT | OP_INTERNAL, &op);
 
     if (r < 0)
         return r;
-    if ((r = op_node(op, ino, &node)) < 0 || (r = scan(op, ino, kind, owner, want, v, &n, &who)) < 0)
+    if ((r = op_node(op, ino, &node)) < 0 || (r = scan(op, ino, kind, owner, want, &cut, &who)) < 0)
         return op_abort(op, r);
     if (r && want->type != F_UNLCK)
         return conflict(op, owner, &who, wait);
-    if (n == 0 && want->type == F_UNLCK)
+    if (cut.first > cut.last && want->type == F_UNLCK)
         return op_abort(op, 0);
-    if ((n = overlay(v, n, want)) < 0)
-        return op_abort(op, n);
-    if ((r = db_run(m->db, SQL_LOCK_CLEAR, "iiii", ino, (int64_t)kind, m->session, owner)) < 0)
-        return op_abort(op, r);
-    for (int i = 0; r == 0 && i < n; i++)
-        r = db_run(m->db, SQL_LOCK_PUT, "iiiiiiii", ino, (int64_t)kind, m->session, owner, v[i].start,
-                   v[i].stop, (int64_t)v[i].type, (int64_t)pid);
+    r = apply(op, ino, kind, owner, &cut, pid);
     if (r == 0)
-        r = db_run(m->db, SQL_WAIT_DEL, "ii", m->session, owner);
+        r = db_run(m->db, SQL_WAIT_DEL, "ii", session_of(m, owner), owner);
     op_touch(op, ino);
     r = op_end(op, r);
     if (r == 0)
@@ -196,16 +202,17 @@ meta_setlk(struct meta *m, uint64_t ino, uint64_t owner, const struct meta_lock 
 int
 meta_getlk(struct meta *m, uint64_t ino, uint64_t owner, struct meta_lock *lock)
 {
-    struct range want = {clamp(lock->start), clamp(lock->end), lock->type}, v[MAX_RANGES];
+    struct range want = {clamp(lock->start), clamp(lock->end), lock->type};
     struct other who;
+    struct cut cut;
     struct op *op;
-    int n, r;
+    int r;
 
     if (lock->start > lock->end || (lock->type != F_RDLCK && lock->type != F_WRLCK))
         return -EINVAL;
     if ((r = op_begin(m, OP_READ, &op)) < 0)
         return r;
-    r = op_abort(op, scan(op, ino, KIND_RANGE, owner, &want, v, &n, &who));
+    r = op_abort(op, scan(op, ino, KIND_RANGE, owner, &want, &cut, &who));
     if (r < 0)
         return r;
     lock->type = F_UNLCK;
@@ -241,9 +248,9 @@ meta_unlock_all(struct meta *m, uint64_t ino, uint64_t owner)
     if (r < 0)
         return r;
     for (int kind = KIND_RANGE; r == 0 && kind <= KIND_FLOCK; kind++)
-        r = db_run(m->db, SQL_LOCK_CLEAR, "iiii", ino, (int64_t)kind, m->session, owner);
+        r = db_run(m->db, SQL_LOCK_CLEAR, "iiii", ino, (int64_t)kind, session_of(m, owner), owner);
     if (r == 0)
-        r = db_run(m->db, SQL_WAIT_DEL, "ii", m->session, owner);
+        r = db_run(m->db, SQL_WAIT_DEL, "ii", session_of(m, owner), owner);
     op_touch(op, ino);
     r = op_end(op, r);
     if (r == 0)
@@ -278,5 +285,34 @@ meta_lock_cancel(struct meta *m, uint64_t ino, uint64_t owner)
     (void)ino;
     if (r < 0)
         return r;
-    return op_end(op, db_run(m->db, SQL_WAIT_DEL, "ii", m->session, owner));
+    return op_end(op, db_run(m->db, SQL_WAIT_DEL, "ii", session_of(m, owner), owner));
+}
+
+uint64_t
+meta_session_number(const struct meta *m)
+{
+    return m->session;
+}
+
+int
+meta_lock_take(struct meta *m, uint64_t session, uint64_t owner)
+{
+    uint32_t slot = (uint32_t)(session & 0xffff);
+    struct shared_session *old, *own;
+    struct op *op;
+    int r = op_begin(m, OP_DIRECT | OP_INTERNAL, &op);
+
+    if (r < 0)
+        return r;
+    if (session == m->session || slot >= SHARED_SESSIONS || !session_alive(op, session))
+        return op_abort(op, session == m->session ? 0 : -ESRCH);
+    old = &m->s->session[slot];
+    own = &m->s->session[m->slot];
+    if (atomic_load(&old->pid) != atomic_load(&own->pid) || old->started != own->started ||
+        old->pidns != own->pidns)
+        return op_abort(op, -ESRCH);
+    r = db_run(m->db, SQL_LOCK_TAKE, "iii", session, m->session, owner);
+    if (r == 0)
+        r = db_run(m->db, SQL_WAIT_DEAD, "i", session);
+    return op_end(op, r);
 }

@@ -282,12 +282,22 @@ log_recover(struct shared_log *log, struct meta_db *db, bool reboot)
     }
     if (r < 0)
         return r;
+    // After a reboot the number in the head is of any time: the disk may have newer records.
+    if (reboot)
+        log->batch = applied + 1;
     if (log->batch != applied + 1) {
         log->batch = applied;
         log_reset(log);
         return 0;
     }
     used = reboot ? whole(log) : log->used;
+    // Records behind a torn one carry the same batch's number. A new one of the same size in its place would
+    // make them count, in whatever order the disk gets the pages.
+    if (reboot) {
+        memset(log->data + used, 0, SHARED_LOG - used);
+        if ((r = sync_log(log, 0, SHARED_LOG)) < 0)
+            return r;
+    }
     log->rows = log->keys = log->kinds = 0;
     memset(log->index, 0, sizeof(log->index));
     atomic_store(&log->used, used);

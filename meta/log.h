@@ -29,9 +29,12 @@ int log_apply_row(struct meta_db *db, const struct row *row);
 // Within the same transaction: SQL has this batch.
 int log_mark(const struct shared_log *log, struct meta_db *db);
 void log_reset(struct shared_log *log);
+// sync.c: the bytes [from, to) of the log are on disk.
+int sync_log(struct shared_log *log, uint32_t from, uint32_t to);
 
 // After the holder of the lock died, or a reboot (`reboot`: the file may be torn; what has whole operations
 // from the start counts): bring the log into order, given what SQL says.
+// What is left of an earlier life behind that must not count later: the log is on disk without it.
 int log_recover(struct shared_log *log, struct meta_db *db, bool reboot);
 
 #endif

@@ -21,7 +21,8 @@
 // - After fork(2) the child may go on with the handle: the first call there (best: meta_fork_child from the
 // fork hook)
 //   opens the volume anew, as a session of its own, that holds the inodes which the parent held when it
-//   forked. A call in another thread of the parent at the time of the fork does no harm.
+//   forked. fork waits until no other thread is inside the engine (common/forkgate.h), and keeps them out
+//   until it is done.
 // - Strings are NUL-terminated bytes. Names are one path component, without '/': "" is -ENOENT, longer than
 //   META_NAME_MAX is -ENAMETOOLONG. "." and ".." are resolved by meta_lookup, and refused elsewhere with the
 //   errno that POSIX gives (-EEXIST, -EINVAL, -ENOTEMPTY, -EBUSY).
@@ -64,11 +65,14 @@ struct meta_options {
     // Told what went wrong, where, why, and what to do: one line without newline. May be NULL.
     void (*message)(void *arg, const char *text);
     void *arg;
-    uint32_t cache_inodes;     // attributes and names kept in this process; 0: 65536 of each
+    uint32_t cache_inodes;     // attributes and names kept in this process; 0: 65536 of each, to begin with
+    uint32_t cache_most;       // so many when there are more; 0: cache_inodes, or by the machine's memory
     uint32_t checkpoint_bytes; // of SQLite's log, at which a writer stops to check-point it; 0: 64 MiB
     void (*step)(void *arg,
                  const char *name); // for tests: called at the named places where a process may die
     uint32_t busy_ms;               // how long to wait for the write lock before -ETIMEDOUT; 0: without end
+    // Is an owner with META_OWNER_SHARED still there? Called with the volume's lock held. NULL: none ever is.
+    bool (*owner_alive)(void *arg, uint64_t owner);
 };
 
 enum {
@@ -101,17 +105,6 @@ int meta_open(const char *url, unsigned flags, const struct meta_options *opt, s
 // memory, no more.
 void meta_close(struct meta *m);
 
-// Around fork(2), from the fork hook, so that the child gets the handle in a good state: prepare waits until
-// no other thread is in the engine (by this handle), and keeps them out until meta_fork_parent. In the child:
-// meta_fork_child, or meta_fork_release, which only gives the thread its signals back and leaves the rest to
-// the first call. Without prepare the child works unless another thread was inside SQLite in the very moment:
-// that has mutexes of its own.
-// `held`: another handle of this process has the same volume and was prepared before. Who has several volumes
-// prepares them in an order that is the same in all processes (such as that of their ids), and ends the other
-// way round.
-void meta_fork_prepare(struct meta *m, bool held);
-void meta_fork_parent(struct meta *m);
-void meta_fork_release(struct meta *m);
 // In the child, after fork(2): what the first call would do. 0 or the error of meta_open; the handle stays
 // usable for another try. In the parent: nothing.
 int meta_fork_child(struct meta *m);
@@ -122,6 +115,8 @@ int meta_set_limits(struct meta *m, uint64_t max_space, uint64_t max_inodes, uin
 // Everything that was committed before the call, by anybody, is on disk when it returns. fsync(2) calls this
 // after the data is on disk.
 int meta_sync(struct meta *m);
+// The same, and all of it is in the database: for who copies that, or goes on with another release.
+int meta_sync_sql(struct meta *m);
 
 // Small work off the hot path, for a thread or an idle moment: checkpoint the log when it has grown, clean up
 // after dead sessions, expire trash. Costs little when there is nothing to do. Never needed for correctness.
@@ -443,6 +438,10 @@ struct meta_lock {
     pid_t pid;  // meta_getlk: who holds it; meta_setlk: told to those who ask
 };
 
+// An owner with this bit is one of the volume, whatever session speaks for it: its locks are there as long as
+// meta_options.owner_alive says so. All others are the session's, and below that bit.
+#define META_OWNER_SHARED (1ULL << 62)
+
 // fcntl locks of `owner` (a number of the caller's choice, by session: a process, an open file description,
 // FUSE's owner). F_UNLCK unlocks, ranges merge and split as POSIX says. -EAGAIN: another holds it; with
 // `wait`, -EDEADLK if waiting would close a circle among waiters. To wait: do { n = meta_lock_seq(ino); r =
@@ -459,6 +458,10 @@ uint32_t meta_lock_seq(struct meta *m, uint64_t ino);
 // waiting is over with meta_lock_cancel.
 int meta_lock_wait(struct meta *m, uint64_t ino, uint32_t seq, int ms);
 int meta_lock_cancel(struct meta *m, uint64_t ino, uint64_t owner);
+// exec: what `owner` has locked under `session`, one of this same process that nobody uses any more, is this
+// session's. -ESRCH: there is no such.
+int meta_lock_take(struct meta *m, uint64_t session, uint64_t owner);
+uint64_t meta_session_number(const struct meta *m);
 
 // ---- change, as seen by caches ----
 

@@ -406,6 +406,7 @@ remove_name(struct meta *m, const struct meta_cred *c, uint64_t parent, const ch
     struct name_hash h;
     int64_t now = op_now();
     struct op *op;
+    uint64_t space;
     size_t len;
     int r;
 
@@ -418,6 +419,7 @@ remove_name(struct meta *m, const struct meta_cred *c, uint64_t parent, const ch
     h = name_hash(m->key, name, len);
     if ((r = dir_search(op, c, parent, &dir)) < 0 || (r = victim(op, c, &dir, name, h, &n)) < 0)
         return op_abort(op, r);
+    space = n.a.space;
     if (rmdir != node_is(&n, S_IFDIR))
         return op_abort(op, rmdir ? -ENOTDIR : -EISDIR);
     if (rmdir && n.a.size)
@@ -425,8 +427,10 @@ remove_name(struct meta *m, const struct meta_cred *c, uint64_t parent, const ch
     if ((r = op_del_name(op, parent, h)) == 0 && (r = dir_touch(op, &dir, -1, rmdir ? -1 : 0, now)) == 0)
         r = rmdir ? dir_removed(op, &n, now) : file_unlinked(op, &n, parent, name, now);
     r = op_end(op, r);
-    if (r == 0)
+    if (r == 0) {
+        n.a.space = space; // that it had: who asks wants to know what there is to give back
         attr_out(&n, gone);
+    }
     return r;
 }
 

@@ -65,6 +65,38 @@ bump(struct meta *m, uint32_t bucket, bool odd)
     atomic_store(&s->counter[bucket], v + 1);
 }
 
+// What the cache has not got, or may have in a place that could not be reached, is as another's change.
+static void
+is_strange(struct op *op, uint32_t bucket)
+{
+    if (op->nstrange < sizeof(op->strange) / sizeof(op->strange[0]))
+        op->strange[op->nstrange] = bucket;
+    op->nstrange++;
+}
+
+static bool
+known_change(const struct op *op, uint32_t bucket)
+{
+    if (op->direct || op->nstrange > sizeof(op->strange) / sizeof(op->strange[0]))
+        return false;
+    for (uint32_t i = 0; i < op->nstrange; i++)
+        if (op->strange[i] == bucket)
+            return false;
+    return true;
+}
+
+static void
+bump_of(struct op *op, uint32_t bucket, bool odd)
+{
+    struct meta *m = op->m;
+
+    // Before the counter is even again: see cache_version.
+    if (!odd && atomic_load_explicit(&m->s->counter[bucket], memory_order_relaxed) & 1 &&
+        known_change(op, bucket))
+        atomic_store(&m->own[bucket], atomic_load_explicit(&m->own[bucket], memory_order_relaxed) + 2);
+    bump(m, bucket, odd);
+}
+
 static void
 bump_epoch(struct meta *m)
 {
@@ -90,7 +122,7 @@ op_begin(struct meta *m, unsigned flags, struct op **out)
     op->m = m;
     op->mask = mask;
     op->direct = op->epoch = false;
-    op->bytes = op->rows = op->ntouch = op->nknown = 0;
+    op->bytes = op->rows = op->ntouch = op->nknown = op->nstrange = 0;
     if (r == 1)
         shared_repaired(m->s);
     if (r == 1 || m->s->broken) {
@@ -123,7 +155,7 @@ op_abort(struct op *op, int r)
     if (op->direct)
         db_rollback(op->m->db);
     for (uint32_t i = 0; i < op->ntouch; i++)
-        bump(op->m, shared_bucket(op->touch[i], 0), false);
+        bump(op->m, shared_bucket(op->touch[i], 0), false); // as another's change
     leave(op);
     return r;
 }
@@ -172,7 +204,17 @@ op_spill(struct op *op)
 static int
 checkpoint_when_large(struct meta *m)
 {
-    if (db_log_size(m->db) < (m->opt.checkpoint_bytes ? m->opt.checkpoint_bytes : CHECKPOINT_BYTES))
+    uint64_t log = db_log_size(m->db), most = m->opt.checkpoint_bytes;
+
+    // In a large database, whose pages are met at random, a page is in the log many times: the longer it
+    // waits, the more often it is written for nothing but the last.
+    if (!most) {
+        if (log < CHECKPOINT_BYTES)
+            return 0;
+        most = db_size(m->db);
+        most = most > CHECKPOINT_MOST ? CHECKPOINT_MOST : most;
+    }
+    if (log < most)
         return 0;
     STAT(m, checkpoints);
     // The data is safe in the log whether this works or not; the next one tries again.
@@ -198,9 +240,11 @@ op_flush(struct op *op)
         return r;
     }
     step(m, "flush-applied");
+    m->s->sql_dirty = 1;
     if ((r = db_commit(m->db)) < 0)
         return r;
     step(m, "flush-committed");
+    sync_before_reset(m);
     log_reset(log);
     step(m, "flush-reset");
     return checkpoint_when_large(m);
@@ -210,38 +254,61 @@ op_flush(struct op *op)
 static void
 bump_all(struct op *op, bool odd)
 {
-    struct meta *m = op->m;
-
     for (uint32_t off = 0; off < op->bytes;) {
         const struct row *row = (const struct row *)(op->buf + off);
 
         off += row_size(row->len);
         if (row->kind == ROW_NAME)
-            bump(m, shared_bucket(row->k1, row->k2), odd);
+            bump_of(op, shared_bucket(row->k1, row->k2), odd);
         else if (row->kind == ROW_INODE || row->kind == ROW_CHUNK)
-            bump(m, shared_bucket(row->k1, 0), odd);
+            bump_of(op, shared_bucket(row->k1, 0), odd);
     }
     for (uint32_t i = 0; i < op->ntouch; i++)
-        bump(m, shared_bucket(op->touch[i], 0), odd);
+        bump_of(op, shared_bucket(op->touch[i], 0), odd);
 }
 
-// What was just committed is known to this process.
+// The version that an entry will have when the counter is even again.
+static uint64_t
+version_to_be(struct meta *m, uint32_t bucket)
+{
+    uint64_t v = shared_version(m->s, bucket);
+
+    return (v & ~(uint64_t)UINT32_MAX) |
+           (((uint32_t)v & ~1u) - atomic_load_explicit(&m->own[bucket], memory_order_relaxed));
+}
+
+static bool
+remember_name(struct op *op, const struct row *row)
+{
+    for (uint32_t i = op->nknown; i-- > 0;) {
+        const struct known *k = &op->known[i];
+
+        if (k->parent == row->k1 && k->h.h == row->k2)
+            return cache_put_name(op->m->cache, k->parent, k->h,
+                                  version_to_be(op->m, shared_bucket(row->k1, row->k2)), k->ino, k->type);
+    }
+    return false;
+}
+
+// What was just committed is known to this process. The counters are odd.
 static void
 remember(struct op *op)
 {
     struct meta *m = op->m;
 
+    for (uint32_t i = 0; i < op->ntouch; i++)
+        is_strange(op, shared_bucket(op->touch[i], 0));
     for (uint32_t off = 0; off < op->bytes;) {
         const struct row *row = (const struct row *)(op->buf + off);
+        uint32_t bucket = shared_bucket(row->k1, row->kind == ROW_NAME ? row->k2 : 0);
 
         off += row_size(row->len);
-        if (row->kind == ROW_INODE && !row->deleted)
-            cache_put_node(m->cache, node_version(m, row->k1), (const struct node *)(row + 1));
-    }
-    for (uint32_t i = 0; i < op->nknown; i++) {
-        const struct known *k = &op->known[i];
-
-        cache_put_name(m->cache, k->parent, k->h, name_version(m, k->parent, k->h.h), k->ino, k->type);
+        if (row->kind == ROW_INODE && !(row->deleted ? cache_drop_node(m->cache, row->k1)
+                                                     : cache_put_node(m->cache, version_to_be(m, bucket),
+                                                                      (const struct node *)(row + 1))))
+            is_strange(op, bucket);
+        if (row->kind == ROW_NAME && !remember_name(op, row))
+            is_strange(op, bucket);
     }
 }
 
@@ -265,19 +332,19 @@ commit_direct(struct op *op)
     if (op->epoch)
         bump_epoch(m);
     step(m, "direct-applied");
+    m->s->sql_dirty = 1;
     r = db_commit(m->db);
     if (r == 0) {
         step(m, "direct-committed");
+        sync_before_reset(m);
         log_reset(log);
     }
     if (op->epoch)
         bump_epoch(m);
-    bump_all(op, false);
+    bump_all(op, false); // nothing is remembered: what SQL changed by itself has no rows here
     watch_tell(m);
-    if (r == 0) {
-        remember(op);
+    if (r == 0)
         r = checkpoint_when_large(m);
-    }
     leave(op);
     return r;
 }
@@ -312,9 +379,9 @@ op_commit(struct op *op)
     step(m, "log-written");
     log_publish(log, op->bytes);
     step(m, "log-published");
+    remember(op);
     bump_all(op, false);
     watch_tell(m);
-    remember(op);
     leave(op);
     return 0;
 }
@@ -661,8 +728,11 @@ reserve(struct op *op, const char *key, uint64_t n, uint64_t *first)
         db_rollback(db);
         return r;
     }
-    if ((r = db_commit(db)) == 0)
+    m->s->sql_dirty = 1;
+    if ((r = db_commit(db)) == 0) {
+        sync_before_reset(m);
         log_reset(&m->s->log);
+    }
     return r;
 }
 

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Held inodes, and the sessions that hold them. The shared table says which session holds what; how often is
-// the session's own business.
+// the session's own business. It counts without a lock, since each open and close comes here: a lock would
+// have to keep signals out (a handler may open files), and that is two system calls. The shared table may
+// have an inode several times for a session; a count that is not 0 stands for one of them, which is entered
+// before and removed after.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/forkgate.h"
 #include "meta/internal.h"
 
 // `holds` is open addressing with linear probing; under hold_lock, with signals blocked.
@@ -50,7 +54,7 @@ hold_erase(struct meta *m, struct hold *h)
         }
     }
     m->holds[hole].ino = 0;
-    m->nholds--;
+    atomic_store(&m->nslow, --m->nholds);
 }
 
 static void
@@ -60,6 +64,7 @@ lock_holds(struct meta *m, sigset_t *mask)
 
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, mask);
+    forkgate_enter();
     pthread_mutex_lock(&m->hold_lock);
 }
 
@@ -67,7 +72,89 @@ static void
 unlock_holds(struct meta *m, const sigset_t *mask)
 {
     pthread_mutex_unlock(&m->hold_lock);
+    forkgate_leave();
     pthread_sigmask(SIG_SETMASK, mask, NULL);
+}
+
+#define QUICK_COUNT 0xffffu
+#define QUICK_MOST 0xfff0u
+
+static _Atomic uint64_t *
+quick_at(struct meta *m, uint64_t ino, uint32_t i)
+{
+    return &m->quick[((uint32_t)((ino * 0x9e3779b97f4a7c15ULL) >> 33) + i) & (HOLD_QUICK - 1)];
+}
+
+// The place of the inode's count, or one that can be made so, with what is in it.
+static _Atomic uint64_t *
+quick_find(struct meta *m, uint64_t ino, uint64_t *word)
+{
+    _Atomic uint64_t *place = NULL;
+
+    for (uint32_t i = 0; i < HOLD_PROBE; i++) {
+        _Atomic uint64_t *p = quick_at(m, ino, i);
+        uint64_t w = atomic_load_explicit(p, memory_order_acquire);
+
+        if (w >> 16 == ino && w) {
+            *word = w;
+            return p;
+        }
+        if (!place && !(w & QUICK_COUNT)) {
+            place = p;
+            *word = w;
+        }
+    }
+    return place;
+}
+
+// 0; -EAGAIN: there is no place.
+static int
+quick_add(struct meta *m, uint64_t ino)
+{
+    bool shared = false; // we have an entry there that no count stands for yet
+    int r = -EAGAIN;
+
+    for (;;) {
+        uint64_t w = 0;
+        _Atomic uint64_t *p = quick_find(m, ino, &w);
+
+        if (!p || (w & QUICK_COUNT) >= QUICK_MOST)
+            break;
+        bool first = !(w & QUICK_COUNT);
+        if (first && !shared) {
+            if ((r = shared_hold(m->s, m->slot, ino)) < 0)
+                return r;
+            shared = true;
+            r = -EAGAIN;
+        }
+        if (atomic_compare_exchange_strong(p, &w, first ? ino << 16 | 1 : w + 1)) {
+            shared = shared && !first;
+            r = 0;
+            break;
+        }
+    }
+    if (shared)
+        shared_unhold(m->s, m->slot, ino);
+    return r;
+}
+
+// 1: a count is 0 now; 0; -EAGAIN: there is none.
+static int
+quick_drop(struct meta *m, uint64_t ino)
+{
+    for (uint32_t i = 0; i < HOLD_PROBE; i++) {
+        _Atomic uint64_t *p = quick_at(m, ino, i);
+        uint64_t w = atomic_load_explicit(p, memory_order_acquire);
+
+        while (w >> 16 == ino && w & QUICK_COUNT)
+            if (atomic_compare_exchange_strong(p, &w, w - 1)) {
+                if ((w & QUICK_COUNT) > 1)
+                    return 0;
+                shared_unhold(m->s, m->slot, ino);
+                return 1;
+            }
+    }
+    return -EAGAIN;
 }
 
 int
@@ -75,8 +162,11 @@ hold_add(struct meta *m, uint64_t ino)
 {
     struct hold *h;
     sigset_t mask;
-    int r = 0;
+    int r = quick_add(m, ino);
 
+    if (r != -EAGAIN)
+        return r;
+    r = 0;
     lock_holds(m, &mask);
     if (m->nholds * 2 >= m->hold_cap && (r = hold_grow(m)) < 0)
         goto out;
@@ -86,7 +176,7 @@ hold_add(struct meta *m, uint64_t ino)
             goto out;
         h->ino = ino;
         h->count = 0;
-        m->nholds++;
+        atomic_store(&m->nslow, ++m->nholds);
     }
     h->count++;
 out:
@@ -99,8 +189,13 @@ hold_drop(struct meta *m, uint64_t ino)
 {
     struct hold *h = NULL;
     sigset_t mask;
-    int r = -EBADF;
+    int r = quick_drop(m, ino);
 
+    if (r != -EAGAIN)
+        return r;
+    r = -EBADF;
+    if (!atomic_load(&m->nslow))
+        return r;
     lock_holds(m, &mask);
     if (m->hold_cap)
         h = hold_slot(m, ino);
@@ -119,9 +214,15 @@ hold_drop(struct meta *m, uint64_t ino)
 int
 holds_renew(struct meta *m)
 {
-    for (uint32_t i = 0; i < m->hold_cap; i++) {
-        int r;
+    int r;
 
+    for (uint32_t i = 0; i < HOLD_QUICK; i++) {
+        uint64_t w = atomic_load(&m->quick[i]);
+
+        if (w & QUICK_COUNT && (r = shared_hold(m->s, m->slot, w >> 16)) < 0)
+            return r;
+    }
+    for (uint32_t i = 0; i < m->hold_cap; i++) {
         if (m->holds[i].ino && (r = shared_hold(m->s, m->slot, m->holds[i].ino)) < 0)
             return r;
     }
@@ -261,6 +362,8 @@ session_alive(struct op *op, uint64_t number)
     struct shared *s = op->m->s;
     uint32_t slot = (uint32_t)(number & 0xffff);
 
+    if (number & META_OWNER_SHARED)
+        return op->m->opt.owner_alive && op->m->opt.owner_alive(op->m->opt.arg, number);
     if (slot >= SHARED_SESSIONS || !atomic_load(&s->session[slot].pid) ||
         shared_session_number(s, slot) != number)
         return false;

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/forkgate.h"
+
 static ssize_t
 slurp(const char *path, char *buf, size_t size)
 {
@@ -85,6 +87,7 @@ make(struct shared *s, int fd)
     boot_id(s->boot);
     s->version = SHARED_VERSION;
     s->broken = SHARED_FRESH;
+    s->sql_dirty = 1; // who knows
     // Last: what has the magic is whole.
     atomic_thread_fence(memory_order_release);
     s->magic = SHARED_MAGIC;
@@ -123,7 +126,8 @@ shared_open(const char *dir, struct shared_map *map)
         r = -errno;
         goto out;
     }
-    // Blocks for all of it now: a full disk must not become SIGBUS later.
+    // Blocks for all of it now: a full disk must not become SIGBUS later. (Who changes the size must first
+    // bring the log over, which may hold what was synced: see meta_sync.)
     if ((size_t)sb.st_size != sizeof(struct shared)) {
         if (ftruncate(map->fd, 0) < 0 || (r = posix_fallocate(map->fd, 0, sizeof(struct shared)))) {
             r = r ? -r : -errno;
@@ -167,6 +171,7 @@ shared_lock(struct shared *s, uint32_t busy_ms, sigset_t *old)
 
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, old);
+    forkgate_enter();
     if (busy_ms) {
         struct timespec until;
 
@@ -180,8 +185,10 @@ shared_lock(struct shared *s, uint32_t busy_ms, sigset_t *old)
     }
     if (r == EOWNERDEAD)
         return 1;
-    if (r)
+    if (r) {
+        forkgate_leave();
         pthread_sigmask(SIG_SETMASK, old, NULL);
+    }
     return -r;
 }
 
@@ -195,6 +202,7 @@ void
 shared_unlock(struct shared *s, const sigset_t *old)
 {
     pthread_mutex_unlock(&s->lock);
+    forkgate_leave();
     pthread_sigmask(SIG_SETMASK, old, NULL);
 }
 
@@ -311,11 +319,11 @@ shared_unhold(struct shared *s, uint32_t slot, uint64_t ino)
 
     for (uint32_t i = 0, n = hold_reach(s); i < n; i++) {
         _Atomic uint64_t *p = &s->hold[(home + i) & (SHARED_HOLDS - 1)];
+        uint64_t is = key;
 
-        if (atomic_load_explicit(p, memory_order_relaxed) == key) {
-            atomic_store(p, 0);
+        // A session may have several; each goes once.
+        if (atomic_load_explicit(p, memory_order_relaxed) == key && atomic_compare_exchange_strong(p, &is, 0))
             return;
-        }
     }
 }
 

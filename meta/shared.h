@@ -18,7 +18,7 @@
 #include "meta/meta.h"
 
 #define SHARED_MAGIC 0x3173744d4f497aULL // "zIOMts1"
-#define SHARED_VERSION 3
+#define SHARED_VERSION 4
 #define SHARED_COUNTERS 65536 // power of two
 #define SHARED_SESSIONS 1024
 #define SHARED_HOLDS 65536    // power of two
@@ -82,6 +82,11 @@ struct shared {
     // Watchers (watch.c): a futex; and who sleeps on it: 0, the one session's slot + 1, or WATCH_MANY.
     _Atomic uint32_t watch_call, watch_asleep;
     _Atomic uint32_t hold_reach; // if greater than SHARED_HOLD_PROBE: how far from its home a hold may lie
+    // What is on disk (sync.c); under the lock.
+    uint32_t log_synced; // bytes of the log's present content
+    uint32_t sql_dirty;  // SQLite's log has transactions that are not known to be
+    uint32_t named;      // the file's own name is
+    uint32_t sql_failed; // the disk refused them once: the next meta_sync tells
     _Atomic uint32_t counter[SHARED_COUNTERS] __attribute__((aligned(64)));
     _Atomic uint32_t wrote[SHARED_COUNTERS]; // data that was overwritten with no change of rows
     struct shared_session session[SHARED_SESSIONS];

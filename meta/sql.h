@@ -71,11 +71,14 @@
     S(XATTR_LIST, "SELECT name FROM xattr WHERE ino = ?1 ORDER BY name", NULL) \
     S(XATTR_CLEAR, "DELETE FROM xattr WHERE ino = ?1", NULL) \
     /* locks */ \
-    S(LOCK_LIST, "SELECT session, owner, start, stop, type, pid FROM lock WHERE ino = ?1 AND kind = ?2 ORDER BY session, owner, start", NULL) \
+    S(LOCK_LIST, "SELECT session, owner, start, stop, type, pid FROM lock WHERE ino = ?1 AND kind = ?2 AND start <= ?4 AND stop >= ?3 " \
+      "ORDER BY session, owner, start", NULL) \
     S(LOCK_PUT, "INSERT INTO lock(ino, kind, session, owner, start, stop, type, pid) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", NULL) \
     S(LOCK_CLEAR, "DELETE FROM lock WHERE ino = ?1 AND kind = ?2 AND session = ?3 AND owner = ?4", NULL) \
+    S(LOCK_CUT, "DELETE FROM lock WHERE ino = ?1 AND kind = ?2 AND session = ?3 AND owner = ?4 AND start BETWEEN ?5 AND ?6", NULL) \
     S(LOCK_SESSION, "SELECT DISTINCT ino FROM lock WHERE session = ?1", NULL) \
     S(LOCK_DEAD, "DELETE FROM lock WHERE session = ?1", NULL) \
+    S(LOCK_TAKE, "UPDATE lock SET session = ?2 WHERE session = ?1 AND owner = ?3", NULL) \
     S(LOCK_SESSIONS, "SELECT DISTINCT session FROM lock UNION SELECT DISTINCT session FROM lockwait UNION SELECT DISTINCT session FROM garbage WHERE session > 0", NULL) \
     S(WAIT_PUT, "INSERT INTO lockwait(session, owner, on_session, on_owner) VALUES(?1, ?2, ?3, ?4) " \
         "ON CONFLICT(session, owner) DO UPDATE SET on_session = excluded.on_session, on_owner = excluded.on_owner", NULL) \

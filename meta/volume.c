@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
+#include "common/forkgate.h"
 #include "meta/internal.h"
 #include "meta/schema.h"
 
@@ -249,6 +250,7 @@ meta_open(const char *url, unsigned flags, const struct meta_options *opt, struc
     m->map.fd = -1;
     m->stats = &m->stats_none;
     m->flags = flags;
+    (void)forkgate_init(); // without its page it still serves forks that run handlers
     pthread_mutex_init(&m->hold_lock, NULL);
     if (opt)
         m->opt = *opt;
@@ -271,8 +273,11 @@ meta_open(const char *url, unsigned flags, const struct meta_options *opt, struc
         goto out;
     }
     atomic_store(m->alive, 1);
-    m->cache = cache_new(m->opt.cache_inodes ? m->opt.cache_inodes : 65536);
-    if (!m->cache) {
+    m->quick = calloc(HOLD_QUICK, sizeof(*m->quick));
+    m->own = calloc(SHARED_COUNTERS, sizeof(*m->own));
+    m->cache = cache_new(m->opt.cache_inodes ? m->opt.cache_inodes : 65536,
+                         m->opt.cache_inodes && !m->opt.cache_most ? m->opt.cache_inodes : m->opt.cache_most);
+    if (!m->quick || !m->own || !m->cache) {
         r = -ENOMEM;
         goto out;
     }
@@ -322,52 +327,11 @@ meta_close(struct meta *m)
     free(m->op.buf);
     free(m->op.index);
     free(m->holds);
+    free((void *)m->quick);
+    free((void *)m->own);
     free(m->watch);
     pthread_mutex_destroy(&m->hold_lock);
     free(m);
-}
-
-void
-meta_fork_prepare(struct meta *m, bool held)
-{
-    sigset_t all;
-
-    if (volume_enter(m) < 0)
-        return;
-    // In the order of a create: the shared lock before that of the holds.
-    m->fork_held = held;
-    if (held) {
-        sigfillset(&all);
-        pthread_sigmask(SIG_BLOCK, &all, &m->fork_mask);
-    } else if (shared_lock(m->s, 0, &m->fork_mask) == 1) {
-        shared_broke(m->s);
-        shared_repaired(m->s);
-    }
-    pthread_mutex_lock(&m->hold_lock);
-    m->forking = true;
-}
-
-void
-meta_fork_parent(struct meta *m)
-{
-    if (!m->forking)
-        return;
-    m->forking = false;
-    pthread_mutex_unlock(&m->hold_lock);
-    if (m->fork_held)
-        pthread_sigmask(SIG_SETMASK, &m->fork_mask, NULL);
-    else
-        shared_unlock(m->s, &m->fork_mask);
-}
-
-void
-meta_fork_release(struct meta *m)
-{
-    if (!m->forking)
-        return;
-    m->forking = false;
-    pthread_mutex_unlock(&m->hold_lock);
-    pthread_sigmask(SIG_SETMASK, &m->fork_mask, NULL); // the shared lock stays the parent's
 }
 
 // The child of a fork goes on: SQLite's connection is as good as the parent's (its locks are not the
@@ -379,7 +343,6 @@ volume_child(struct meta *m)
     struct op *op;
     int r;
 
-    meta_fork_release(m); // the parent's thread blocked signals, and so did this copy of it
     pthread_mutex_init(&m->hold_lock, NULL);
     cache_forget(m->cache);
     if (m->busy) {
@@ -462,21 +425,6 @@ meta_set_limits(struct meta *m, uint64_t max_space, uint64_t max_inodes, uint32_
 }
 
 int
-meta_sync(struct meta *m)
-{
-    struct op *op;
-    int r = op_begin(m, OP_READ, &op);
-
-    if (r < 0)
-        return r;
-    STAT(m, syncs);
-    r = op_flush(op);
-    if (r == 0)
-        r = db_sync(m->db);
-    return op_end(op, r);
-}
-
-int
 meta_maintain(struct meta *m)
 {
     struct op *op;
@@ -512,7 +460,7 @@ meta_owns_fd(const struct meta *m, int fd)
 uint32_t
 meta_version(struct meta *m, uint64_t ino)
 {
-    uint64_t v = node_version(m, ino);
+    uint64_t v = shared_version(m->s, shared_bucket(ino, 0));
 
     return (uint32_t)v + (uint32_t)(v >> 32) * 2; // the epoch's changes too; its parity is the counter's
 }

@@ -23,6 +23,7 @@ include tests/oracle/local.mk
 include tests/programs/local.mk
 include tests/route/local.mk
 include tests/sockmap/local.mk
+include tests/suites/local.mk
 include tests/unit/local.mk
 
 # check-unit: the cmocka programs only. list-tests: what `./runtests --only` chooses from.

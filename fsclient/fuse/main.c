@@ -18,7 +18,7 @@
 #include "fsclient/fuse/mount.h"
 
 static const char *name = "zio mount";
-static bool to_log;
+static _Atomic bool to_log;
 
 void
 say(const char *fmt, ...)
@@ -68,10 +68,12 @@ static const char help[] =
     "                               are told to it in any case\n"
     "  negative_timeout=SECONDS     and how long that a name is not there (60)\n"
     "  max_threads=N                requests that are served at once (10)\n"
+    "  poll=MICROSECONDS            how long a thread looks for the next request before it sleeps (50)\n"
     "  clone_fd                     a channel to the kernel for each thread; slower where there are few "
     "processors\n"
     "  writeback                    the kernel gathers writes; only where no other process writes to the "
-    "volume\n\n"
+    "volume;\n"
+    "                               zio-mount(8) tells what it gives up\n\n"
     "Permissions are always checked, by the kernel, ACLs among them.\n"
     "Exit codes: 0 done; 1 it failed; 2 wrong options or arguments. zio-mount(8) has everything.\n";
 
@@ -224,8 +226,8 @@ in_background(struct mount *m)
 int
 main(int argc, char **argv)
 {
-    static struct mount m = {.ready_fd = -1,
-                             .opt = {.timeout = 60, .negative_timeout = 60, .max_threads = 10}};
+    static struct mount m = {
+        .ready_fd = -1, .opt = {.timeout = 60, .negative_timeout = 60, .max_threads = 10, .poll_us = 50}};
     struct rlimit files;
     int code;
 

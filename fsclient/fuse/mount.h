@@ -2,9 +2,10 @@
 // zio-mount: a volume as a FUSE file system of the kernel, by libfuse's low-level interface over fsclient.h.
 //
 //   main.c     the command line, the way into the background       options.c  -o
-//   attach.c   the mount point: checks, dead mounts, unmounting    session.c  threads, signals, the end
-//   wire.c     what libfuse 3.14 does not know of the protocol     known.c    the inodes that the kernel
-//   knows watch.c    telling the kernel what others changed op_*.c     the operations
+//   attach.c   the mount point: checks, dead mounts, unmounting    session.c  signals, the end
+//   loop.c     the threads that serve requests                     op_*.c     the operations
+//   wire.c     what libfuse 3.14 does not know of the protocol     watch.c    telling the kernel what others
+//   known.c    the inodes that the kernel knows                               changed
 //
 // Who asks permissions: the kernel (default_permissions, with ACLs), by the attributes that it has; we take
 // from a request only who owns what is made. Inode numbers are the volume's own.
@@ -13,10 +14,12 @@
 // the kernel knows to forget by itself. What others change, watch.c tells it, a few milliseconds later at
 // most; and opening a file asks at once, so that close-to-open holds without a gap: pages are kept over an
 // open only where nobody else has changed the file. So timeouts can be long, and nothing is asked twice while
-// one is alone. Not used, each for a reason: passthrough (FUSE_PASSTHROUGH; the kernel would read and write
-// the chunk's file by itself, past checksums and times), splice (a checksum must see the bytes), the
-// writeback cache unless asked for (the kernel then believes no other's size of a file), io_uring (libfuse
-// has it from 3.17 on).
+// one is alone. Who opens a file only to write goes past the pages. Not used, each for a reason: passthrough
+// (FUSE_PASSTHROUGH; the kernel would read and write the chunk's file by itself, past checksums and times),
+// splice (a checksum must see the bytes), the writeback cache unless asked for (the kernel then believes no
+// other's size of a file), io_uring (the kernel has it switched off, fuse.enable_uring, and libfuse knows it
+// from 3.17 on), FOPEN_NOFLUSH (a close has to give up the process's locks, also those that are taken after
+// the open).
 #ifndef ZIO_FUSE_MOUNT_H
 #define ZIO_FUSE_MOUNT_H
 
@@ -39,6 +42,7 @@ struct options {
     bool read_only, noatime, allow_other, foreground, debug, clone_fd, writeback;
     double timeout, negative_timeout; // seconds; of names and attributes
     unsigned max_threads;
+    unsigned poll_us; // microseconds; how long requests are polled for. 0: not
 };
 
 struct known;
@@ -71,6 +75,8 @@ void say_to_log(void);
 
 // Takes an option string "a,b=c" apart. 0, or -EINVAL, said already.
 int options_add(struct options *opt, const char *list);
+// May this feature of the kernel be used? Not where ZIO_FEATURES=-NAME,... takes it away.
+bool option_has(const char *feature);
 
 // ---- attach.c ----
 
@@ -92,15 +98,27 @@ int session_run(struct mount *m);
 // The kernel has said hello: whoever started us may go on.
 void session_ready(struct mount *m);
 
+// ---- loop.c ----
+
+void loop_init(struct mount *m); // before any other
+int loop_run(void);              // serves requests until the mount ends. 0 or -errno
+void loop_end(void);             // from another thread
+void loop_free(void);            // when nobody answers any more: answers go where their requests came from
+// The next request into buf, for a worker; wire_extra.fd is set. As read(2).
+ssize_t loop_read(int fd, void *buf, size_t len);
+
 // ---- wire.c ----
 
 // What the header of the request that this thread is at says beyond what libfuse hands on.
 struct wire_extra {
+    int fd; // where the request came from; -1: the session's. For its answer
     uint32_t opcode;
+    bool bulk;     // a read of so many bytes that the next request should not wait for it
     uint32_t kill; // not 0: set-user-ID and set-group-ID are to go (FUSE_HANDLE_KILLPRIV_V2)
 };
 extern _Thread_local struct wire_extra wire_extra;
 
+int wire_clone(const struct mount *m);     // one more way to the kernel; -1: as before, then
 int wire_start(struct mount *m);           // after the mount, before the first request
 bool wire_kills_suid(void);                // did the kernel leave that to us?
 int wire_inc_epoch(const struct mount *m); // names that the kernel has are to be looked up again
@@ -154,6 +172,13 @@ reply_err(fuse_req_t req, int err)
 struct fsc_cred cred_of(fuse_req_t req);
 
 #define FILE_OF(fi) ((struct fsc_file *)(uintptr_t)(fi)->fh)
+
+// The kernel's owner of a lock, a scrambled pointer, is never one of the volume's.
+static inline uint64_t
+owner_of(const struct fuse_file_info *fi)
+{
+    return fi->lock_owner & ~FSC_OWNER_SHARED;
+}
 
 // op_names.c
 void do_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

@@ -85,6 +85,20 @@ ns(const struct timespec *ts)
     return ts->tv_sec * INT64_C(1000000000) + ts->tv_nsec;
 }
 
+// "Now" is sent with the time of the kernel's clock, too. With the writeback cache the time of modification
+// is the kernel's to tell, by that clock: the time of access has to agree with it.
+static unsigned
+one_now(const struct mount *m, unsigned want)
+{
+    if (m->opt.writeback)
+        return want & ~(unsigned)(FSC_SET_ATIME_NOW | FSC_SET_MTIME_NOW);
+    if (want & FSC_SET_ATIME_NOW)
+        want &= ~(unsigned)FSC_SET_ATIME;
+    if (want & FSC_SET_MTIME_NOW)
+        want &= ~(unsigned)FSC_SET_MTIME;
+    return want;
+}
+
 void
 do_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int set, struct fuse_file_info *fi)
 {
@@ -110,11 +124,7 @@ do_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int set, struct fuse
     for (size_t i = 0; i < sizeof bits / sizeof bits[0]; i++)
         if (set & (int)bits[i][0])
             want |= bits[i][1];
-    // "now" is sent with the time of the kernel's clock, too.
-    if (want & FSC_SET_ATIME_NOW)
-        want &= ~(unsigned)FSC_SET_ATIME;
-    if (want & FSC_SET_MTIME_NOW)
-        want &= ~(unsigned)FSC_SET_MTIME;
+    want = one_now(m, want);
     m->dirty = true;
     if (set & FUSE_SET_ATTR_SIZE) {
         kill_suid(req, ino);

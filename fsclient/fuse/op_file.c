@@ -27,6 +27,15 @@ volume_flags(const struct mount *m, int flags)
     return out;
 }
 
+// Who only writes gets past the page cache: the kernel then neither copies the bytes into pages nor asks for
+// an extended attribute (security.capability) before the first write, and drops the pages that it has of
+// them. They can't be mapped through this descriptor, so nothing is lost but that a reader finds them cached.
+static bool
+past_pages(const struct mount *m, int flags)
+{
+    return (flags & O_ACCMODE) == O_WRONLY && !m->opt.writeback;
+}
+
 // Has another changed it? Then its pages go at this open, and its attributes at once. One that has lost its
 // last name to another is hardly the one that was meant: with -ESTALE the kernel looks the name up again, and
 // who comes back with the same inode meant it (/proc/self/fd).
@@ -61,6 +70,7 @@ do_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         return;
     }
     fi->fh = (uintptr_t)file;
+    fi->direct_io = past_pages(m, fi->flags);
     if (fuse_reply_open(req, fi) != 0)
         fsc_close(file);
 }
@@ -89,6 +99,7 @@ do_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, stru
     fill_entry(m, &attr, &e);
     fi->fh = (uintptr_t)file;
     fi->keep_cache = !fsc_watch_news(m->fs, attr.ino);
+    fi->direct_io = past_pages(m, fi->flags);
     if (fuse_reply_create(req, &e, fi) != 0)
         close_tmpfile(m, attr.ino, fi->fh);
 }
@@ -131,7 +142,7 @@ do_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     int err = 0;
 
     known_closed(t, ino);
-    while (!err && known_take_owner(t, ino, fi->lock_owner, 0, &owner))
+    while (!err && known_take_owner(t, ino, owner_of(fi), 0, &owner))
         err = fsc_unlock_owner(FILE_OF(fi), owner);
     reply_err(req, err);
 }
@@ -150,27 +161,40 @@ do_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 // ---- bytes ----
 
-// A buffer for each thread, as libfuse's workers come and go.
+// A buffer for each thread; gone with it.
 static pthread_key_t buffer_key;
 static pthread_once_t buffer_once = PTHREAD_ONCE_INIT;
+static int buffer_err;
 
 static void
 buffer_init(void)
 {
-    if (pthread_key_create(&buffer_key, free) != 0)
-        abort();
+    buffer_err = -pthread_key_create(&buffer_key, free);
 }
 
-static char *
-buffer(void)
+// 0, -ENOMEM, or -EAGAIN: the process has used up its keys.
+static int
+buffer(char **out)
 {
     void *p;
+    int err;
 
     pthread_once(&buffer_once, buffer_init);
+    if (buffer_err)
+        return buffer_err;
     p = pthread_getspecific(buffer_key);
-    if (!p && posix_memalign(&p, 4096, READ_MAX) == 0)
-        pthread_setspecific(buffer_key, p);
-    return p;
+    if (!p) {
+        err = posix_memalign(&p, 4096, READ_MAX);
+        if (err)
+            return -err;
+        err = pthread_setspecific(buffer_key, p);
+        if (err) {
+            free(p);
+            return -err;
+        }
+    }
+    *out = p;
+    return 0;
 }
 
 // As many bytes as there are: the kernel takes a short answer for the end of the file. What cannot be read
@@ -195,13 +219,14 @@ read_all(struct fsc_file *file, char *buf, size_t size, uint64_t off)
 void
 do_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
-    char *buf = buffer();
-    ssize_t n;
+    char *buf;
+    ssize_t n = buffer(&buf);
 
     (void)ino;
     if (size > READ_MAX)
         size = READ_MAX;
-    n = buf ? read_all(FILE_OF(fi), buf, size, (uint64_t)off) : -ENOMEM;
+    if (n == 0)
+        n = read_all(FILE_OF(fi), buf, size, (uint64_t)off);
     if (n < 0)
         reply_err(req, (int)n);
     else
@@ -264,11 +289,12 @@ do_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file
 static ssize_t
 copy_bytes(struct fsc_file *from, uint64_t off, struct fsc_file *to, uint64_t off_to, size_t len)
 {
-    char *buf = buffer();
+    char *buf;
     size_t done = 0;
+    int err = buffer(&buf);
 
-    if (!buf)
-        return -ENOMEM;
+    if (err)
+        return err;
     if (len > COPY_MAX)
         len = COPY_MAX;
     while (done < len) {

@@ -21,6 +21,7 @@ struct waiter {
     struct fsc_file *file; // ours: one fsc_dup
     struct fsc_lock lock;
     uint64_t owner;
+    int fd; // wire_extra's
     int op; // flock's; 0: a byte range
     pthread_t thread;
     _Atomic bool stop;
@@ -70,6 +71,7 @@ wait_for_lock(void *arg)
 
     pthread_mutex_lock(&lock); // w->thread is set
     pthread_mutex_unlock(&lock);
+    wire_extra.fd = w->fd;
     sigemptyset(&wake);
     sigaddset(&wake, SIGNAL_WAKE);
     pthread_sigmask(SIG_UNBLOCK, &wake, NULL);
@@ -133,6 +135,7 @@ take(fuse_req_t req, uint64_t ino, const struct waiter *what, bool sleep)
     }
     *w = *what;
     w->req = req;
+    w->fd = wire_extra.fd;
     err = w->op ? try_flock(mount_of(req), ino, w) : try_lock(w, 0);
     if (err == -EAGAIN && sleep) {
         fsc_dup(w->file);
@@ -162,7 +165,7 @@ do_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock
 
     (void)ino;
     range_in(fl, &range);
-    err = fsc_getlk(FILE_OF(fi), fi->lock_owner, &range);
+    err = fsc_getlk(FILE_OF(fi), owner_of(fi), &range);
     if (err) {
         reply_err(req, err);
         return;
@@ -178,8 +181,8 @@ do_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock
 void
 do_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *fl, int sleep)
 {
-    struct waiter w = {.file = FILE_OF(fi), .owner = fi->lock_owner};
-    int err = known_add_owner(mount_of(req)->known, ino, fi->lock_owner, fi->fh);
+    struct waiter w = {.file = FILE_OF(fi), .owner = owner_of(fi)};
+    int err = known_add_owner(mount_of(req)->known, ino, owner_of(fi), fi->fh);
 
     range_in(fl, &w.lock);
     if (err)

@@ -11,6 +11,7 @@
 
 #define TIMEOUT_MAX 1e6
 #define THREADS_MAX 1000
+#define POLL_MAX 10000
 
 struct word {
     const char *name;
@@ -94,6 +95,11 @@ add_value(struct options *opt, const char *name, const char *value)
         opt->max_threads = err ? opt->max_threads : (unsigned)v;
         return err;
     }
+    if (strcmp(name, "poll") == 0) {
+        err = number(name, value, 0, POLL_MAX, &v);
+        opt->poll_us = err ? opt->poll_us : (unsigned)v;
+        return err;
+    }
     if (strcmp(name, "comment") == 0 || strncmp(name, "x-", 2) == 0)
         return 0;
     say("there is no option '%s=' (zio mount --help lists all)", name);
@@ -136,4 +142,20 @@ options_add(struct options *opt, const char *list)
         err = add_one(opt, word);
     free(copy);
     return err;
+}
+
+bool
+option_has(const char *feature)
+{
+    const char *list = getenv("ZIO_FEATURES");
+
+    while (list && *list) {
+        size_t n = strcspn(list, ",");
+
+        if (*list == '-' && n == strlen(feature) + 1 && strncmp(list + 1, feature, n - 1) == 0)
+            return false;
+        list += n;
+        list += *list == ',';
+    }
+    return true;
 }

@@ -45,7 +45,7 @@ session_ready(struct mount *m)
 
 static struct ender {
     struct mount *m;
-    pthread_t main, thread;
+    pthread_t thread;
     sigset_t set;
     _Atomic bool over; // the loop has ended
 } ender;
@@ -65,7 +65,6 @@ write_back(const char *dir)
 static void
 end_mount(const struct ender *e)
 {
-    const struct timespec rest = {.tv_nsec = 10000000};
     const char *dir = e->m->opt.dir;
     int err;
 
@@ -78,11 +77,7 @@ end_mount(const struct ender *e)
     if (err && !e->over)
         say("%s cannot be unmounted: %s; the service ends all the same", dir, strerror(-err));
     // Where the last user is gone the kernel ends the connection by itself; else we do.
-    fuse_session_exit(e->m->se);
-    while (!e->over) {
-        pthread_kill(e->main, SIGNAL_WAKE); // libfuse's main thread waits until it is interrupted
-        nanosleep(&rest, NULL);
-    }
+    loop_end();
 }
 
 static void *
@@ -160,7 +155,7 @@ start_threads(struct mount *m)
     int err;
 
     ender.m = keeper.m = m;
-    ender.main = pthread_self();
+    loop_init(m);
     err = pthread_create(&ender.thread, NULL, wait_for_signal, &ender);
     if (!err)
         err = pthread_create(&keeper.thread, NULL, keep, &keeper);
@@ -180,30 +175,7 @@ stop_threads(void)
     pthread_join(keeper.thread, NULL);
     watch_stop();
     locks_stop();
-}
-
-static int
-loop(struct mount *m)
-{
-    struct fuse_loop_config *cfg = fuse_loop_cfg_create();
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    sigset_t wake;
-    int err;
-
-    if (!cfg)
-        return -ENOMEM;
-    fuse_loop_cfg_set_clone_fd(cfg, m->opt.clone_fd);
-    fuse_loop_cfg_set_max_threads(cfg, m->opt.max_threads);
-    // The kernel wakes idle threads in turn, each with a cold buffer: keep few of them, and start others as
-    // needed.
-    fuse_loop_cfg_set_idle_threads(cfg, cpus < 2 ? 2 : (unsigned)cpus);
-    sigemptyset(&wake);
-    sigaddset(&wake, SIGNAL_WAKE);
-    pthread_sigmask(SIG_UNBLOCK, &wake, NULL);
-    err = fuse_session_loop_mt(m->se, cfg);
-    pthread_sigmask(SIG_BLOCK, &wake, NULL);
-    fuse_loop_cfg_destroy(cfg);
-    return err;
+    loop_free();
 }
 
 // ---- the kernel's side ----
@@ -256,7 +228,7 @@ serve(struct mount *m)
     int err = start_threads(m);
 
     if (!err)
-        err = loop(m);
+        err = loop_run();
     else
         say("cannot start threads: %s", strerror(-err));
     stop_threads();

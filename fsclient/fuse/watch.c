@@ -37,6 +37,7 @@ static struct watch {
     uint64_t *ino;
     size_t n, size;
     bool dir;
+    bool warned; // that somebody else is here, though we have the writeback cache
 } watch;
 
 // Inodes of which the pages are to go, by our own doing. A thread of its own, for the same reason.
@@ -84,6 +85,11 @@ tell_slot(struct watch *w, uint32_t slot)
     known_slot(w->m->known, slot, gather, w);
     if (w->dir)
         wire_inc_epoch(w->m);
+    if (w->n && w->m->opt.writeback && !w->warned) {
+        w->warned = true;
+        say("another process changes the volume: with -o writeback the kernel does not believe its sizes of "
+            "files");
+    }
     for (size_t i = 0; i < w->n; i++)
         tell(w, w->ino[i]);
 }

@@ -10,10 +10,11 @@
 //
 // A libfuse that knows them does no harm: the flag is set twice, the opcode never gets to it.
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/fuse.h>
-#include <pthread.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
@@ -23,6 +24,7 @@
 
 #define NOTIFY_INC_EPOCH 8 // of protocol 7.44
 #define INC_EPOCH_MINOR 44
+#define BULK (64u << 10) // bytes
 
 // Of protocol 7.39.
 #define OPCODE_STATX 52
@@ -47,12 +49,12 @@ struct statx_out {
 };
 _Static_assert(sizeof(struct statx_out) == 32 + 256, "as the kernel has it");
 
-_Thread_local struct wire_extra wire_extra;
+_Thread_local struct wire_extra wire_extra = {.fd = -1};
 
 // Set by the first request, before any other is answered.
 static uint64_t init_unique;
 static uint32_t init_minor;
-static bool init_killpriv, init_answered;
+static _Atomic bool init_killpriv, init_epoch, init_answered;
 
 bool
 wire_kills_suid(void)
@@ -82,8 +84,9 @@ note_init(struct mount *m, const struct fuse_in_header *h, const char *buf, size
     memcpy(&in, buf + sizeof *h, n - sizeof *h < sizeof in ? n - sizeof *h : sizeof in);
     init_unique = h->unique;
     init_minor = in.minor;
-    init_killpriv = in.flags & FUSE_HANDLE_KILLPRIV_V2;
-    m->entry_timeout = init_minor >= INC_EPOCH_MINOR ? m->opt.timeout : 0;
+    init_killpriv = in.flags & FUSE_HANDLE_KILLPRIV_V2 && option_has("fusekillpriv");
+    init_epoch = init_minor >= INC_EPOCH_MINOR && option_has("fuseepoch");
+    m->entry_timeout = init_epoch ? m->opt.timeout : 0;
 }
 
 static uint32_t
@@ -110,6 +113,22 @@ note_kill(const struct fuse_in_header *h, const char *buf, size_t n)
     }
 }
 
+// Many bytes are to be read: mostly the kernel reads ahead, and asks for the next ones meanwhile.
+static bool
+is_bulk(const struct fuse_in_header *h, const char *buf, size_t n)
+{
+    struct fuse_read_in in;
+
+    return h->opcode == FUSE_READ && argument(buf, n, &in, sizeof in) && in.size >= BULK;
+}
+
+// Where the answer to this thread's request goes.
+static int
+answer_fd(int fd)
+{
+    return wire_extra.fd >= 0 ? wire_extra.fd : fd;
+}
+
 static void
 answer(int fd, uint64_t unique, int err, void *body, size_t size, bool *sent)
 {
@@ -117,7 +136,7 @@ answer(int fd, uint64_t unique, int err, void *body, size_t size, bool *sent)
     struct iovec iov[2] = {{&h, sizeof h}, {body, err ? 0 : size}};
 
     h.len = (uint32_t)(iov[0].iov_len + iov[1].iov_len);
-    *sent = writev(fd, iov, 2) == (ssize_t)h.len && !err;
+    *sent = writev(answer_fd(fd), iov, 2) == (ssize_t)h.len && !err;
 }
 
 // Seconds as the protocol has them.
@@ -224,27 +243,24 @@ static ssize_t
 io_read(int fd, void *buf, size_t len, void *userdata)
 {
     struct fuse_in_header h;
-    int old;
 
     for (;;) {
-        ssize_t n = read(fd, buf, len);
+        ssize_t n = loop_read(fd, buf, len);
 
         if (n < (ssize_t)sizeof h)
             return n;
         memcpy(&h, buf, sizeof h);
         wire_extra.opcode = h.opcode;
+        wire_extra.bulk = is_bulk(&h, buf, (size_t)n);
         wire_extra.kill = init_killpriv ? note_kill(&h, buf, (size_t)n) : 0;
         if (h.opcode == FUSE_INIT && !init_unique)
             note_init(userdata, &h, buf, (size_t)n);
         if (h.opcode != FUSE_TMPFILE && h.opcode != OPCODE_STATX)
             return n;
-        // At the end libfuse cancels its threads, but they shall be waiting then, not working.
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
         if (h.opcode == FUSE_TMPFILE)
             do_tmpfile(userdata, fd, &h, buf, (size_t)n);
         else
             do_statx(userdata, fd, &h);
-        pthread_setcancelstate(old, NULL);
     }
 }
 
@@ -265,7 +281,20 @@ io_writev(int fd, struct iovec *iov, int count, void *userdata)
                 out->flags |= FUSE_HANDLE_KILLPRIV_V2;
         }
     }
-    return writev(fd, iov, count);
+    return writev(answer_fd(fd), iov, count);
+}
+
+int
+wire_clone(const struct mount *m)
+{
+    uint32_t from = (uint32_t)fuse_session_fd(m->se);
+    int fd = option_has("fuseclone") ? open("/dev/fuse", O_RDWR | O_CLOEXEC) : -1;
+
+    if (fd >= 0 && ioctl(fd, FUSE_DEV_IOC_CLONE, &from) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
 }
 
 int
@@ -290,7 +319,7 @@ notify(const struct mount *m, int code, void *body, size_t size)
 int
 wire_inc_epoch(const struct mount *m)
 {
-    return init_minor >= INC_EPOCH_MINOR ? notify(m, NOTIFY_INC_EPOCH, NULL, 0) : 0;
+    return init_epoch ? notify(m, NOTIFY_INC_EPOCH, NULL, 0) : 0;
 }
 
 // -ENOENT: the kernel does not know it (any more, or not yet).

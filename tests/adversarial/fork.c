@@ -475,6 +475,67 @@ fork_while_signalled(void)
     return 0;
 }
 
+// Another thread forks while a handler copies in threads that it interrupted inside malloc: they hold
+// malloc's lock, for which the C library's fork waits when every handler of pthread_atfork has run.
+static atomic_bool handlers_done;
+static uint8_t *handlers_source;
+static __thread uint8_t *handlers_copy;
+
+static void
+copies(int sig)
+{
+    (void)sig;
+    if (handlers_copy)
+        do_memcpy(handlers_copy, handlers_source, 64 * KIB);
+}
+
+static void *
+lives_in_malloc(void *arg)
+{
+    uint8_t *mine = copied(handlers_source, 64 * KIB);
+    void *p[64] = {0};
+
+    handlers_copy = mine;
+    for (unsigned i = 0; !atomic_load(&handlers_done); i++) {
+        free(p[i % 64]);
+        p[i % 64] =
+            malloc(2000 + i % 64 * 100); // past the thread's own cache: from the arena, under its lock
+    }
+    handlers_copy = NULL;
+    for (unsigned i = 0; i < 64; i++)
+        free(p[i]);
+    return same(mine, 64 * KIB, 1) ? arg : NULL;
+}
+
+static int
+fork_while_handlers_copy(void)
+{
+    struct sigaction act = {.sa_handler = copies, .sa_flags = SA_RESTART};
+    pthread_t t[3];
+    void *ok;
+
+    handlers_source = new_filled(64 * KIB, 1);
+    EXPECT(sigaction(SIGUSR1, &act, NULL) == 0);
+    for (int i = 0; i < 3; i++)
+        EXPECT(pthread_create(&t[i], NULL, lives_in_malloc, &handlers_done) == 0);
+    for (int i = 0; i < 300; i++) {
+        for (int k = 0; k < 3; k++)
+            pthread_kill(t[k], SIGUSR1);
+        pid_t pid = fork();
+        if (pid == 0) {
+            uint8_t *p = copied(handlers_source, 64 * KIB);
+            _exit(same(p, 64 * KIB, 1) ? 0 : 1);
+        }
+        for (int k = 0; k < 3; k++)
+            pthread_kill(t[k], SIGUSR1);
+        EXPECT(pid > 0 && child_ok(pid));
+    }
+    atomic_store(&handlers_done, true);
+    for (int i = 0; i < 3; i++)
+        EXPECT(pthread_join(t[i], &ok) == 0 && ok);
+    return 0;
+}
+
 const struct adv_case adv_fork_cases[] = {
     {"child_reads", child_reads, ADV_ELIDES},
     {"child_writes", child_writes, ADV_ELIDES},
@@ -483,6 +544,7 @@ const struct adv_case adv_fork_cases[] = {
     {"generations", generations, ADV_ELIDES},
     {"copy_after_fork", copy_after_fork, ADV_ELIDES},
     {"fork_while_signalled", fork_while_signalled, ADV_ELIDES | ADV_SLOW},
+    {"fork_while_handlers_copy", fork_while_handlers_copy, ADV_SLOW},
     {"raw_fork", raw_fork, ADV_ELIDES},
     {"raw_clone", raw_clone, ADV_ELIDES},
     {"_Fork", under_fork, ADV_ELIDES},

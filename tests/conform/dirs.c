@@ -200,9 +200,21 @@ unix_socket(void)
     T("again", EADDRINUSE, bind(c, (struct sockaddr *)&addr, sizeof addr));
     T("listen", 0, listen(s, 1));
     T("connect", 0, connect(c, (struct sockaddr *)&addr, sizeof addr));
+    close(c);
+    T("chmod", 0, chmod("sock", 0755));
+    AS (U1, G1) {
+        NEED(c = socket(AF_UNIX, SOCK_STREAM, 0));
+        T("no-write", EACCES, connect(c, (struct sockaddr *)&addr, sizeof addr));
+        close(c);
+    }
+    T("chmod-other", 0, chmod("sock", 0752));
+    AS (U1, G1) {
+        NEED(c = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
+        T("write-suffices", 0, connect(c, (struct sockaddr *)&addr, sizeof addr));
+        close(c);
+    }
     T("open", ENXIO, open("sock", O_RDWR));
     T("unlink", 0, unlink("sock"));
-    close(c);
     NEED(c = socket(AF_UNIX, SOCK_STREAM, 0));
     T("connect-gone", ENOENT, connect(c, (struct sockaddr *)&addr, sizeof addr));
 }

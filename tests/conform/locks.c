@@ -321,7 +321,37 @@ whole_file(void)
     T("another-of-the-name", 0, flock(b, LOCK_EX | LOCK_NB));
 }
 
+// More ranges than a table of a fixed size would have.
+static void
+many_ranges(void)
+{
+    int fd, failed = 0;
+
+    NEED(put_file("f", 0644, ""));
+    NEED(fd = open("f", O_RDWR));
+    for (int i = 0; i < 600; i++)
+        failed += lock(fd, F_SETLK, F_WRLCK, i * 10, 5) != 0;
+    EQ("locked", 0, failed);
+    for (int i = 0; i < 600; i++)
+        failed += lock(fd, F_SETLK, F_UNLCK, i * 10 + 2, 1) != 0;
+    EQ("split", 0, failed);
+    CHILD () {
+        T("left", EAGAIN, lock(fd, F_SETLK, F_RDLCK, 5991, 1));
+        T("between", 0, lock(fd, F_SETLK, F_RDLCK, 5992, 1));
+        T("right", EAGAIN, lock(fd, F_SETLK, F_RDLCK, 5993, 1));
+    }
+    T("unlock-all", 0, lock(fd, F_SETLK, F_UNLCK, 0, 0));
+    CHILD ()
+        T("unlocked-all", 0, lock(fd, F_SETLK, F_WRLCK, 0, 0));
+    close(fd);
+}
+
 const struct test_case cases_locks[] = {
-    {"lock", process_locks},         {"lock-wait", waits},  {"lock-wait-ends", waits_end},
-    {"lock-ofd", description_locks}, {"flock", whole_file}, {NULL, NULL},
+    {"lock", process_locks},
+    {"lock-wait", waits},
+    {"lock-wait-ends", waits_end},
+    {"lock-ofd", description_locks},
+    {"lock-many", many_ranges},
+    {"flock", whole_file},
+    {NULL, NULL},
 };

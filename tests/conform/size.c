@@ -186,6 +186,28 @@ size_limit(void)
     close(fd);
 }
 
+// The limit is for the program's files: whatever else a file system writes on its behalf is none of them.
+static void
+size_limit_of_others(void)
+{
+    int fd, failed = 0;
+    char name[32];
+
+    signal(SIGXFSZ, note_signal);
+    noted = 0;
+    limit_size(1000);
+    for (int i = 0; i < 200; i++) {
+        snprintf(name, sizeof(name), "f%d", i);
+        fd = open(name, O_RDWR | O_CREAT, 0644);
+        failed += fd < 0 || pwrite(fd, "0123456789", 10, 990) != 10 || fsync(fd) != 0 || close(fd) != 0;
+        failed += rename(name, "g") != 0;
+    }
+    failed += mkdir("d", 0755) != 0 || rmdir("d") != 0 || unlink("g") != 0;
+    limit_size(RLIM_INFINITY);
+    EQ("works", 0, failed);
+    EQ("no-signal", 0, noted);
+}
+
 static void
 size_times(void)
 {
@@ -355,6 +377,7 @@ const struct test_case cases_size[] = {
     {"truncate-regrow", regrow},
     {"truncate-errors", size_errors},
     {"truncate-limit", size_limit},
+    {"truncate-limit-others", size_limit_of_others},
     {"truncate-times", size_times},
     {"posix_fallocate", posix_space},
     {"fallocate", modes},

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # zio mount.
-mount_tests = %D%/mount_life.sh %D%/mount_work.sh %D%/mount_shared.sh
+mount_tests = %D%/mount_life.sh %D%/mount_work.sh %D%/mount_shared.sh %D%/mount_threads.sh
 TESTS += $(mount_tests)
 dist_check_SCRIPTS += $(mount_tests)
 EXTRA_DIST += %D%/mount_lib.sh

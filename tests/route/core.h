@@ -42,10 +42,30 @@ pid_t begin_child(void (*fn)(void *), void *arg);
     X(locks)                                                                                                 \
     X(waits)                                                                                                 \
     X(poll)                                                                                                  \
-    X(cwd) X(links) X(exec) X(spawn) X(signals) X(signals_in_malloc) X(threads) X(cancel) X(fault) X(pass)
+    X(cwd)                                                                                                   \
+    X(links)                                                                                                 \
+    X(exec)                                                                                                  \
+    X(spawn)                                                                                                 \
+    X(signals)                                                                                               \
+    X(signals_in_malloc)                                                                                     \
+    X(forks_signalled)                                                                                       \
+    X(threads)                                                                                               \
+    X(cancel)                                                                                                \
+    X(fault)                                                                                                 \
+    X(pass)                                                                                                  \
+    X(fifo)                                                                                                  \
+    X(sockets)                                                                                               \
+    X(owners)                                                                                                \
+    X(who)                                                                                                   \
+    X(uses)                                                                                                  \
+    X(cancels)                                                                                               \
+    X(signals_of_old)
 #define X(name) void family_##name(void);
 FAMILIES(X)
 #undef X
+void fifo_child(int fd);
+void owners_child(int kept, int idle);
+void owners_exec(int inherited);
 int exec_child(int argc, char **argv); // what the program does after an exec of itself
 
 #endif

@@ -65,6 +65,40 @@ family_signals(void)
           lseek(log_fd, 0, SEEK_END) == handled ? "whole" : "short");
 }
 
+// The same with handlers that were installed by functions of old; one is there for once, and installs itself.
+sighandler_t __sysv_signal(int sig, sighandler_t h);
+
+static void
+once_handler(int sig)
+{
+    struct itimerval soon = {{0, 0}, {0, 500}}; // one at a time, as the next one might find no handler
+
+    __sysv_signal(sig, once_handler);
+    handler(sig);
+    setitimer(ITIMER_REAL, &soon, NULL);
+}
+
+void
+family_signals_of_old(void)
+{
+    struct itimerval soon = {{0, 0}, {0, 500}}, off = {{0, 0}, {0, 0}};
+    char block[64];
+    int fd = make("a", "");
+
+    handler_fd = make("h", "good");
+    log_fd = open(P("log"), O_WRONLY | O_CREAT | O_APPEND, 0644);
+    memset(block, 'b', sizeof block);
+    trace("before: %d", __sysv_signal(SIGALRM, once_handler) == SIG_DFL);
+    T(__sysv_signal(0, once_handler));
+    setitimer(ITIMER_REAL, &soon, NULL);
+    for (int n = 0; n < 200000 && handled < 300; n++)
+        if (pwrite(fd, block, sizeof block, 0) != sizeof block || fsync(fd) != 0)
+            wrong++;
+    setitimer(ITIMER_REAL, &off, NULL);
+    trace("handlers %s, %d wrong, log %s", handled >= 300 ? "ran" : "did not run", wrong,
+          lseek(log_fd, 0, SEEK_END) == handled ? "whole" : "short");
+}
+
 // A handler that opens a file while its thread is inside of malloc, which most of these find it in.
 static void
 opening_handler(int sig)
@@ -98,6 +132,74 @@ family_signals_in_malloc(void)
     for (unsigned n = 0; n < 64; n++)
         free(p[n]);
     trace("%d wrong", wrong);
+}
+
+// The same in several threads, while another forks: fork waits for malloc's lock, which they hold, and must
+// not keep from them what their handlers need.
+static char opened[4096];
+static _Atomic bool forked_enough;
+static _Atomic int opened_wrong;
+static _Atomic unsigned opened_often;
+
+static void
+open_again(int sig)
+{
+    int saved = errno, fd = open(opened, O_RDWR);
+    char c[4];
+
+    (void)sig;
+    if (fd < 0 || read(fd, c, 4) != 4 || memcmp(c, "good", 4) != 0 || close(fd) != 0)
+        opened_wrong++;
+    opened_often++;
+    errno = saved;
+}
+
+static void *
+stay_in_malloc(void *arg)
+{
+    void *volatile p[64] = {NULL};
+
+    (void)arg;
+    for (unsigned n = 0; !forked_enough; n++) {
+        free(p[n % 64]);
+        p[n % 64] = malloc(n * 37 % 5000 + 2000);
+    }
+    for (unsigned n = 0; n < 64; n++)
+        free(p[n]);
+    return NULL;
+}
+
+void
+family_forks_signalled(void)
+{
+    struct sigaction act = {.sa_handler = open_again, .sa_flags = SA_RESTART};
+    pthread_t t[3];
+
+    snprintf(opened, sizeof opened, "%s", P("h"));
+    close(make("h", "good"));
+    sigaction(SIGUSR1, &act, NULL);
+    for (int i = 0; i < 3; i++)
+        pthread_create(&t[i], NULL, stay_in_malloc, NULL);
+    for (int i = 0; i < 100; i++) {
+        pid_t pid;
+        int status;
+
+        for (int k = 0; k < 3; k++)
+            pthread_kill(t[k], SIGUSR1);
+        pid = fork();
+        if (pid == 0) {
+            open_again(0);
+            _exit(opened_wrong);
+        }
+        for (int k = 0; k < 3; k++)
+            pthread_kill(t[k], SIGUSR1);
+        if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+            opened_wrong++;
+    }
+    forked_enough = true;
+    for (int i = 0; i < 3; i++)
+        pthread_join(t[i], NULL);
+    trace("%d wrong, handlers %s", opened_wrong, opened_often ? "ran" : "did not run");
 }
 
 // ---- threads ----

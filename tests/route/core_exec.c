@@ -38,6 +38,13 @@ exec_child(int argc, char **argv)
     } else if (strcmp(how, "dups") == 0) {
         T(lseek(atoi(argv[1]), 3, SEEK_SET));
         T(lseek(atoi(argv[2]), 0, SEEK_CUR));
+    } else if (strcmp(how, "owners") == 0) {
+        owners_child(atoi(argv[1]), atoi(argv[2]));
+    } else if (strcmp(how, "shared") == 0) {
+        owners_exec(atoi(argv[1]));
+    } else if (strcmp(how, "fifo") == 0) {
+        if (chdir(root) == 0)
+            fifo_child(atoi(argv[1]));
     } else if (strcmp(how, "env") == 0) {
         trace("HOME %s, ZIO_FDS %s", getenv("HOME") ? "set" : "unset", getenv("ZIO_FDS") ? "set" : "unset");
         show_file("a");

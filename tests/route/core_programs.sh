@@ -7,6 +7,7 @@ need timeout sqlite3 python3
 
 # The works are files, so that each can be run by more than one shell; $1 is the directory.
 mkdir "$TMP/works"
+export ELSE=$TMP/works
 
 cat >"$TMP/works/shell" <<'WORK'
 cd "$1" || exit 1
@@ -49,6 +50,20 @@ env -i /bin/cat b
 ( cat b; echo and ) | cat >piped; cat piped
 sh -c 'cat b' <b >e2; cat e2
 find . | sort
+WORK
+
+# The limit is for the files that the program writes; a small one must not be in the way of the volume's own.
+cat >"$TMP/works/limit" <<'WORK'
+cd "$1" || exit 1
+for how in -S ''; do
+    ( ulimit $how -f 8 && ulimit -f
+    for i in 1 2 3 4 5 6 7 8 9 10; do echo $i >a$i && mv a$i b; done; cat b
+    head -c 40000 /dev/zero >big; echo "status $?"; wc -c <big; rm big
+    head -c 40000 /dev/zero >"$ELSE/big"; echo "status $?"; wc -c <"$ELSE/big"; rm "$ELSE/big"
+    sh -c 'ulimit -f; for i in 1 2 3 4 5; do mkdir d$i && rmdir d$i && echo $i; done'; ulimit -f
+    ) 2>/dev/null
+done
+ls
 WORK
 
 cat >"$TMP/works/flock" <<'WORK'
@@ -167,6 +182,7 @@ run() {
 for shell in bash dash; do
     command -v $shell >/dev/null || { skip "shell/$shell" "$shell is missing"; continue; }
     run shell $shell
+    run limit $shell
     run flock $shell
 done
 run python bash

@@ -16,7 +16,7 @@ dist_check_SCRIPTS += $(route_path_tests)
 EXTRA_DIST += %D%/lib.sh %D%/paths_work.sh %D%/paths_work_tree.sh %D%/paths_work.pl %D%/paths_work.py %D%/paths_work_tools.sh %D%/paths_tty.py %D%/libc_io.txt %D%/libc_other.txt
 check_PROGRAMS += %D%/core
 %C%_core_SOURCES = %D%/core.h %D%/core_main.c %D%/core_fds.c %D%/core_io.c %D%/core_locks.c %D%/core_where.c \
-	%D%/core_exec.c %D%/core_busy.c
+	%D%/core_exec.c %D%/core_busy.c %D%/core_fifo.c %D%/core_sockets.c %D%/core_owners.c %D%/core_who.c
 %C%_core_CFLAGS = $(ZIO_CFLAGS) -g -pthread
 %C%_core_LDFLAGS = -pthread
 check_PROGRAMS += %D%/core_kill %D%/core_static
@@ -40,7 +40,7 @@ check_PROGRAMS += $(map_programs)
 %C%_map_threads_SOURCES = %D%/map_trace.h %D%/map_threads.c
 %C%_map_threads_CFLAGS = $(ZIO_CFLAGS) -g -pthread
 %C%_map_threads_LDFLAGS = -pthread
-map_tests = %D%/map.sh %D%/map_programs.sh
+map_tests = %D%/map.sh %D%/map_programs.sh %D%/libs.sh %D%/nodes_kill.sh
 TESTS += $(map_tests)
 dist_check_SCRIPTS += $(map_tests)
 EXTRA_DIST += %D%/map_exec_steps.sh

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <glob.h>
 #include <sys/syscall.h>
+#include <wordexp.h>
 
 #include "tests/route/paths.h"
 
@@ -110,6 +111,32 @@ changes(void)
     T(closedir(dir));
 }
 
+// What SYS_getdents gives: sums, as the order is the file system's.
+static void
+old_form(int fd)
+{
+    unsigned long names = 0, types[16] = {0};
+    int n = 0;
+    char buf[2000];
+    long k;
+
+    T(lseek(fd, 0, SEEK_SET));
+    while ((k = syscall(SYS_getdents, fd, buf, sizeof(buf))) > 0)
+        for (char *p = buf; p < buf + k; n++) {
+            unsigned short len;
+
+            memcpy(&len, p + 16, sizeof(len));
+            for (const char *c = p + 18; *c; c++)
+                names += (unsigned char)*c * (unsigned long)(c - p);
+            types[p[len - 1] & 15]++;
+            p += len;
+        }
+    trace("%ld, %d entries, names %lu, types %lu %lu %lu %lu", k, n, names, types[DT_DIR], types[DT_REG],
+          types[DT_LNK], types[DT_FIFO]);
+    T(lseek(fd, 0, SEEK_SET));
+    T(syscall(SYS_getdents, fd, buf, 8));
+}
+
 static void
 by_number(void)
 {
@@ -129,6 +156,7 @@ by_number(void)
         for (char *p = buf; p < buf + k; p += ((struct dirent *)(void *)p)->d_reclen)
             n++;
     T(n);
+    old_form(fd);
     T(lseek(fd, 0, SEEK_SET));
     T(getdents64(fd, buf, 8));
     T(getdirentries(fd, buf, sizeof(buf), &base) > 0);
@@ -179,6 +207,35 @@ globs(const char *pattern, int flags)
         globfree(&g);
 }
 
+static void
+words(const char *text, int flags)
+{
+    static wordexp_t w;
+    int r = wordexp(text, &w, flags);
+
+    trace("wordexp %s %x = %d, %zu", text, (unsigned)flags, r, w.we_wordc);
+    for (size_t i = 0; r == 0 && i < w.we_wordc; i++)
+        trace("    %s", w.we_wordv[i]);
+    if (r == 0 && !(flags & WRDE_REUSE))
+        return;
+    wordfree(&w);
+}
+
+static void
+expansions(void)
+{
+    setenv("PATTERN", "d/f2[0-2]", 1);
+    setenv("DIRECTORY", "d", 1);
+    words("d/f1? none* plain", 0);
+    words("$PATTERN", WRDE_APPEND);
+    words("${DIRECTORY}/f3? $((2*3))", WRDE_APPEND);
+    words("'d/f1?'", WRDE_APPEND);
+    words("d/s*", WRDE_APPEND);
+    words(P("d/sub* $((1+2))"), WRDE_REUSE);
+    words("d/*5", WRDE_NOCMD);
+    words("* d/[x-z]*", WRDE_REUSE);
+}
+
 void
 family_dirs(void)
 {
@@ -197,6 +254,7 @@ family_dirs(void)
     streams();
     by_number();
     scans();
+    expansions();
     globs("d/*1", 0);
     globs("*", GLOB_MARK);
     globs("d/s*b/", 0);

@@ -579,7 +579,7 @@ flush_failed(struct chunk_store *st, void *arg)
 static void *
 flusher(void *arg)
 {
-    int r = io_flush(arg, &shared_flush, -1, flush_failed, NULL);
+    int r = io_flush(arg, &shared_flush, -1, NULL, flush_failed, NULL);
 
     return (void *)(intptr_t)(r == -EIO || atomic_load(&told_failed));
 }

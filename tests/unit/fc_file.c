@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Unit tests of fsclient.h: volumes, and the calls by handle: what they do, what they refuse, with which
 // errno.
+#include <ftw.h>
 #include <limits.h>
 #include <linux/falloc.h>
 #include <stdio.h>
@@ -445,15 +446,55 @@ test_deleted_open(void **state)
     IS(after.space, before.space);
 }
 
+static off_t data_bytes; // that the chunks' data files take on the disk
+
+static int
+add_data(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    if (type == FTW_F && strspn(path + at->base, "0123456789abcdef") == 16 && !path[at->base + 16])
+        data_bytes += st->st_blocks * 512;
+    return 0;
+}
+
+static off_t
+data_on_disk(void)
+{
+    char dir[PATH_MAX];
+
+    snprintf(dir, sizeof dir, "%s/chunks", fc_dir);
+    data_bytes = 0;
+    OK(nftw(dir, add_data, 16, FTW_PHYS));
+    return data_bytes;
+}
+
+// A large file's space is given back with its name, not some day.
+static void
+test_space_at_once(void **state)
+{
+    enum { MIB = 1 << 20, BIG = 17 };
+    struct fsc_file *f = fc_file(fs, "big", O_CREAT | O_WRONLY);
+    char *buf = calloc(1, MIB);
+
+    assert_non_null(buf);
+    for (uint64_t i = 0; i < BIG; i++)
+        IS(fsc_pwrite(f, buf, MIB, i * MIB), MIB);
+    free(buf);
+    OK(fsc_fsync(f));
+    OK(fsc_close(f));
+    assert_true(data_on_disk() >= BIG * MIB);
+    OK(fsc_unlink(fs, &fc_root, "big", 0));
+    assert_true(data_on_disk() < MIB);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, make, end)
 
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {T(volume),      T(rdonly),           T(open),
-                                       T(tmpfile),     T(read_write),       T(truncate_and_space),
-                                       T(setuid_goes), T(clone_and_layout), T(versions),
-                                       T(deleted_open)};
+    const struct CMUnitTest tests[] = {T(volume),       T(rdonly),           T(open),
+                                       T(tmpfile),      T(read_write),       T(truncate_and_space),
+                                       T(setuid_goes),  T(clone_and_layout), T(versions),
+                                       T(deleted_open), T(space_at_once)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,8 +3,8 @@
 # engine has for itself (page of counters, messages) is a double in unit.c; its records can be made to run out.
 if HAVE_CMOCKA
 unit_tests = %D%/unit-segmap %D%/unit-policy %D%/unit-vm %D%/unit-block %D%/unit-meta %D%/unit-config \
-  %D%/unit-ns-model %D%/unit-ns-rules %D%/unit-ns-watch %D%/unit-ns-crash %D%/unit-ns-fault \
-  %D%/unit-fc-file %D%/unit-fc-names %D%/unit-fc-procs %D%/unit-fc-model \
+  %D%/unit-ns-model %D%/unit-ns-rules %D%/unit-ns-locks %D%/unit-ns-cache %D%/unit-ns-watch %D%/unit-ns-crash %D%/unit-ns-fault \
+  %D%/unit-fc-file %D%/unit-fc-names %D%/unit-fc-procs %D%/unit-fc-owners %D%/unit-fc-model \
   %D%/unit-fc-crash %D%/unit-fc-check %D%/unit-fc-fault %D%/unit-fsc-kernel %D%/unit-fc-heap \
   %D%/unit-ck-model %D%/unit-ck-sum %D%/unit-ck-fault %D%/unit-ck-crash %D%/unit-ck-power %D%/unit-ck-rules
 check_PROGRAMS += $(unit_tests)
@@ -53,12 +53,19 @@ ns_libs = meta/libzmeta.la $(SQLITE_LIBS) $(CMOCKA_LIBS)
 
 %C%_unit_ns_fault_SOURCES = $(ns_common) %D%/ns_fault.c
 %C%_unit_ns_fault_CFLAGS = $(unit_cflags) $(SQLITE_CFLAGS)
-%C%_unit_ns_fault_LDFLAGS = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=fsync
+%C%_unit_ns_fault_LDFLAGS = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=fsync -Wl,--wrap=msync
 %C%_unit_ns_fault_LDADD = $(ns_libs)
 
+%C%_unit_ns_cache_SOURCES = $(ns_common) %D%/ns_cache.c
+%C%_unit_ns_cache_CFLAGS = $(unit_cflags)
+%C%_unit_ns_cache_LDADD = $(ns_libs)
 %C%_unit_ns_watch_SOURCES = $(ns_common) %D%/ns_watch.c
 %C%_unit_ns_watch_CFLAGS = $(unit_cflags)
 %C%_unit_ns_watch_LDADD = $(ns_libs)
+
+%C%_unit_ns_locks_SOURCES = $(ns_common) %D%/ns_locks.c
+%C%_unit_ns_locks_CFLAGS = $(unit_cflags)
+%C%_unit_ns_locks_LDADD = $(ns_libs)
 
 %C%_unit_ns_rules_SOURCES = $(ns_common) %D%/ns_rules.c
 %C%_unit_ns_rules_CFLAGS = $(unit_cflags) $(SQLITE_CFLAGS)
@@ -76,6 +83,9 @@ fc_libs = $(FSCLIENT_LIBS) $(CMOCKA_LIBS)
 %C%_unit_fc_procs_SOURCES = $(fc_common) %D%/fc_procs.c
 %C%_unit_fc_procs_CFLAGS = $(unit_cflags)
 %C%_unit_fc_procs_LDADD = $(fc_libs)
+%C%_unit_fc_owners_SOURCES = $(fc_common) %D%/fc_owners.c
+%C%_unit_fc_owners_CFLAGS = $(unit_cflags)
+%C%_unit_fc_owners_LDADD = $(fc_libs)
 # The client library: the kernel's view of files.
 %C%_unit_fsc_kernel_SOURCES = %D%/unit.h %D%/unit.c %D%/fsc_kernel.c
 %C%_unit_fsc_kernel_CFLAGS = $(unit_cflags)

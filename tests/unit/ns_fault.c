@@ -79,6 +79,8 @@ void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t m);
 void *__wrap_realloc(void *p, size_t n);
 int __wrap_fsync(int fd);
+int __real_msync(void *p, size_t n, int flags);
+int __wrap_msync(void *p, size_t n, int flags);
 
 void *
 __wrap_malloc(size_t n)
@@ -106,6 +108,16 @@ __wrap_fsync(int fd)
         return -1;
     }
     return __real_fsync(fd);
+}
+
+int
+__wrap_msync(void *p, size_t n, int flags)
+{
+    if (hit(FAULT_FSYNC)) {
+        errno = fault_errno;
+        return -1;
+    }
+    return __real_msync(p, n, flags);
 }
 
 static sqlite3_mem_methods real_mem;
@@ -315,12 +327,36 @@ test_memory_open(void **state)
 static void
 test_fsync(void **state)
 {
+    struct meta_attr a;
+
     assert_int_equal(work(), 0);
+    assert_int_equal(meta_create(m, NULL, META_ROOT, "s1", 0644, 0, &a), 0);
     arm(FAULT_FSYNC, EIO, 0, false);
     assert_int_equal(meta_sync(m), -EIO);
     assert_non_null(strstr(ns_message, "fsync"));
     fault = NO_FAULT;
     assert_int_equal(meta_sync(m), 0);
+    // The log's own pages: what they hold gets to the disk another way.
+    assert_int_equal(meta_create(m, NULL, META_ROOT, "s2", 0644, 0, &a), 0);
+    arm(FAULT_FSYNC, EIO, 0, true);
+    assert_int_equal(meta_sync(m), 0);
+    assert_int_equal(fault_hits, 1);
+    fault = NO_FAULT;
+    // What was synced in the log goes into SQL, and the disk refuses it there: who asks next is told, once.
+    assert_int_equal(meta_create(m, NULL, META_ROOT, "s3", 0644, 0, &a), 0);
+    assert_int_equal(meta_sync(m), 0);
+    arm(FAULT_FSYNC, EIO, 0, false);
+    assert_int_equal(meta_setxattr(m, NULL, a.ino, "user.x", "y", 1, 0), 0);
+    assert_true(fault_hits > 0);
+    fault = NO_FAULT;
+    assert_int_equal(meta_sync(m), -EIO);
+    assert_int_equal(meta_sync(m), 0);
+    for (unsigned i = 1; i <= 3; i++) {
+        char name[8];
+
+        snprintf(name, sizeof(name), "s%u", i);
+        assert_int_equal(meta_unlink(m, NULL, META_ROOT, name, NULL), 0);
+    }
     all_there();
 }
 

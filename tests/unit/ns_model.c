@@ -691,7 +691,6 @@ test_fork(void **state)
     assert_int_equal(meta_create(m, NULL, META_ROOT, "held", 0644, META_HOLD, &a), 0);
     assert_int_equal(pipe(up), 0);
     assert_int_equal(pipe(down), 0);
-    meta_fork_prepare(m, false);
     pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
@@ -705,7 +704,6 @@ test_fork(void **state)
             _exit(3);
         _exit(0);
     }
-    meta_fork_parent(m);
     assert_int_equal(read(up[0], &c, 1), 1);
     assert_int_equal(meta_lookup(m, NULL, META_ROOT, "child", &b), 0);
     assert_int_equal(meta_unlink(m, NULL, META_ROOT, "held", NULL), 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rules of the namespace engine, case by case: permissions and errno precedence, times and nlink, ACLs,
-// extended attributes, locks, quotas, trash, snapshots, the check and its repair.
+// extended attributes, quotas, trash, snapshots, the check and its repair.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -395,70 +395,6 @@ test_tmpfile(void **state)
     assert_int_equal(meta_close_file(m, a.ino), -EBADF);
 }
 
-// ---- locks ----
-
-static int
-range(struct meta *h, uint64_t ino, uint64_t owner, short type, uint64_t start, uint64_t end, bool wait)
-{
-    struct meta_lock l = {.start = start, .end = end, .type = type, .pid = (pid_t)owner};
-
-    return meta_setlk(h, ino, owner, &l, wait);
-}
-
-static short
-who_locks(struct meta *h, uint64_t ino, uint64_t at)
-{
-    struct meta_lock l = {.start = at, .end = at, .type = F_WRLCK};
-
-    assert_int_equal(meta_getlk(h, ino, 999, &l), 0);
-    return l.type;
-}
-
-static void
-test_locks(void **state)
-{
-    uint64_t f = file(NULL, top, "f", 0644), g = file(NULL, top, "g", 0644);
-    struct meta *o = ns_open(0);
-    uint32_t seq;
-
-    assert_int_equal(range(m, f, 1, F_WRLCK, 10, 19, false), 0);
-    assert_int_equal(range(o, f, 1, F_RDLCK, 19, 30, false), -EAGAIN); // same owner number, another session
-    assert_int_equal(range(o, f, 1, F_RDLCK, 20, 30, false), 0);
-    assert_int_equal(range(m, f, 1, F_RDLCK, 25, 40, false), 0);
-    assert_int_equal(range(m, f, 1, F_WRLCK, 30, 30, false), -EAGAIN);
-    // Split, and merged again.
-    assert_int_equal(range(m, f, 1, F_UNLCK, 12, 13, false), 0);
-    assert_int_equal(who_locks(o, f, 11), F_WRLCK);
-    assert_int_equal(who_locks(o, f, 12), F_UNLCK);
-    assert_int_equal(who_locks(o, f, 14), F_WRLCK);
-    assert_int_equal(range(m, f, 1, F_RDLCK, 0, UINT64_MAX, false), 0);
-    assert_int_equal(who_locks(o, f, 1ULL << 40), F_RDLCK);
-    assert_int_equal(range(m, f, 1, F_UNLCK, 0, UINT64_MAX, false), 0);
-    assert_int_equal(who_locks(o, f, 1ULL << 40), F_UNLCK);
-    // A circle of two.
-    assert_int_equal(range(m, g, 1, F_WRLCK, 0, 0, false), 0);
-    assert_int_equal(range(o, f, 2, F_WRLCK, 0, 0, false), 0);
-    assert_int_equal(range(m, f, 1, F_WRLCK, 0, 0, true), -EAGAIN);
-    assert_int_equal(range(o, g, 2, F_WRLCK, 0, 0, true), -EDEADLK);
-    assert_int_equal(meta_lock_cancel(m, f, 1), 0);
-    assert_int_equal(range(o, g, 2, F_WRLCK, 0, 0, true), -EAGAIN);
-    seq = meta_lock_seq(o, g);
-    assert_int_equal(meta_unlock_all(m, g, 1), 0);
-    assert_int_not_equal(meta_lock_seq(o, g), seq);
-    assert_int_equal(meta_lock_wait(o, g, seq, -1), 0); // at once: it has changed
-    assert_int_equal(range(o, g, 2, F_WRLCK, 0, 0, true), 0);
-    // flock is another kind.
-    assert_int_equal(meta_flock(m, f, 7, LOCK_SH), 0);
-    assert_int_equal(meta_flock(o, f, 7, LOCK_SH), 0);
-    assert_int_equal(meta_flock(o, f, 7, LOCK_EX), -EAGAIN);
-    assert_int_equal(meta_flock(m, f, 7, LOCK_UN), 0);
-    assert_int_equal(meta_flock(o, f, 7, LOCK_EX), 0);
-    assert_int_equal(meta_flock(m, f, 7, LOCK_SH), -EAGAIN);
-    meta_close(o); // its locks go with it
-    assert_int_equal(meta_flock(m, f, 7, LOCK_EX), 0);
-    assert_int_equal(range(m, g, 1, F_WRLCK, 0, 0, false), 0);
-}
-
 // ---- chunks, clones, quotas, trash ----
 
 static void
@@ -734,73 +670,15 @@ test_large_dir(void **state)
     assert_true(other >= 2);
 }
 
-// More than fit near the inode's place in the table of holds; and those that are killed leave theirs
-// behind for a while.
-static void
-many_sessions_hold_one_inode(void **state)
-{
-    enum { N = 100 };
-    struct meta_attr a;
-    pid_t pid[N];
-    int p[2], r = 0;
-    uint64_t ino;
-
-    assert_int_equal(meta_create(m, NULL, top, "popular", 0644, 0, &a), 0);
-    ino = a.ino;
-    assert_int_equal(pipe(p), 0);
-    for (int i = 0; i < N; i++) {
-        pid[i] = fork();
-        if (pid[i] == 0) {
-            prctl(PR_SET_PDEATHSIG, SIGKILL); // also where an assertion ends the test
-            alarm(60);
-            r = meta_open_file(m, NULL, ino, O_RDONLY, &a);
-            if (write(p[1], &r, sizeof r) != (ssize_t)sizeof r)
-                _exit(1);
-            for (;;)
-                pause();
-        }
-        assert_true(pid[i] > 0);
-        assert_int_equal(read(p[0], &r, sizeof r), sizeof r);
-        assert_int_equal(r, 0);
-    }
-    // The last of them alone keeps it alive.
-    for (int i = 0; i < N - 1; i++) {
-        kill(pid[i], SIGKILL);
-        waitpid(pid[i], NULL, 0);
-    }
-    assert_int_equal(meta_unlink(m, NULL, top, "popular", NULL), 0);
-    assert_int_equal(meta_maintain(m), 0);
-    assert_int_equal(meta_getattr(m, ino, &a), 0);
-    kill(pid[N - 1], SIGKILL);
-    waitpid(pid[N - 1], NULL, 0);
-    assert_int_equal(meta_maintain(m), 0);
-    assert_int_equal(meta_getattr(m, ino, &a), -ESTALE);
-    close(p[0]);
-    close(p[1]);
-}
-
 int
 main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        CASE(many_sessions_hold_one_inode),
-        CASE(test_names),
-        CASE(test_permissions),
-        CASE(test_chmod_chown),
-        CASE(test_times),
-        CASE(test_setgid_dir),
-        CASE(test_acl),
-        CASE(test_xattr),
-        CASE(test_links_limit),
-        CASE(test_tmpfile),
-        CASE(test_locks),
-        CASE(test_snapshot),
-        CASE(test_quota),
-        CASE(test_trash),
-        CASE(test_read_only),
-        CASE(test_fsck),
-        CASE(test_large_dir),
+        CASE(test_names),      CASE(test_permissions), CASE(test_chmod_chown), CASE(test_times),
+        CASE(test_setgid_dir), CASE(test_acl),         CASE(test_xattr),       CASE(test_links_limit),
+        CASE(test_tmpfile),    CASE(test_snapshot),    CASE(test_quota),       CASE(test_trash),
+        CASE(test_read_only),  CASE(test_fsck),        CASE(test_large_dir),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
