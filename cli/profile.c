@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// zio-profile, which `zio profile` becomes: runs a program with libzio-profile.so preloaded and reports when it has ended, whatever way
-// it ends. The table of copies is a memfd of this process, which profiled processes open through /proc.
+// zio-profile, which `zio profile` becomes: runs a program with libzio-profile.so preloaded and reports when
+// it has ended, whatever way it ends. The table of copies is a memfd of this process, which profiled
+// processes open through /proc.
 #include "cli/profile.h"
 
 #include <errno.h>
