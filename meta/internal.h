@@ -49,8 +49,10 @@ struct op {
     uint32_t ntouch;
     struct known known[4];
     uint32_t nknown;
-    uint32_t strange[8]; // counters whose change the cache has not got
-    uint32_t nstrange;   // more than there is room for: none of them
+    uint32_t strange[8];    // counters whose change the cache has not got
+    uint32_t nstrange;      // more than there is room for: none of them
+    uint32_t garbage;       // chunks that nothing refers to any more, and ...
+    uint64_t garbage_bytes; // ... their space
 };
 
 struct hold {
@@ -77,6 +79,10 @@ struct meta {
     struct cache *cache;
     _Atomic uint32_t
         *own; // of each counter, what this handle's changes made of it that its cache has; the lock
+    // What this handle's operations gave to the garbage since somebody last took it; written under the
+    // volume's lock.
+    _Atomic uint32_t garbage;
+    _Atomic uint64_t garbage_bytes;
     // under the volume's lock
     struct op op;
     bool busy; // a thread of this process is inside

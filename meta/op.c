@@ -120,7 +120,8 @@ op_begin(struct meta *m, unsigned flags, struct op **out)
     op->m = m;
     op->mask = mask;
     op->direct = op->epoch = false;
-    op->bytes = op->rows = op->ntouch = op->nknown = op->nstrange = 0;
+    op->bytes = op->rows = op->ntouch = op->nknown = op->nstrange = op->garbage = 0;
+    op->garbage_bytes = 0;
     if (r == 1)
         shared_repaired(m->s);
     if (r == 1 || m->s->broken) {
@@ -310,6 +311,15 @@ remember(struct op *op)
     }
 }
 
+static void
+count_garbage(struct op *op)
+{
+    if (!op->garbage)
+        return;
+    atomic_fetch_add(&op->m->garbage, op->garbage);
+    atomic_fetch_add(&op->m->garbage_bytes, op->garbage_bytes);
+}
+
 static int
 commit_direct(struct op *op)
 {
@@ -336,6 +346,7 @@ commit_direct(struct op *op)
         step(m, "direct-committed");
         sync_before_reset(m);
         log_reset(log);
+        count_garbage(op);
     }
     if (op->epoch)
         bump_epoch(m);
@@ -379,6 +390,7 @@ op_commit(struct op *op)
     step(m, "log-published");
     remember(op);
     bump_all(op, false);
+    count_garbage(op);
     watch_tell(m);
     leave(op);
     return 0;
