@@ -81,8 +81,11 @@ meta_new_chunks(struct meta *m, uint64_t *ids, size_t n)
     if (s->chunk_end - s->next_chunk < n) {
         uint64_t first, want = n > INO_RESERVE ? n : INO_RESERVE;
 
-        if ((r = reserve(op, "chunk", want, &first)) < 0)
+        // Onto the disk: files will have these numbers as names, and may get there before SQL does. After a
+        // crash of the machine they would be in the way of who gets the numbers again.
+        if ((r = reserve(op, "chunk", want, &first)) < 0 || (r = db_sync(m->db)) < 0)
             return op_abort(op, r);
+        s->sql_dirty = 0;
         s->next_chunk = first;
         s->chunk_end = first + want;
     }

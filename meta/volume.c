@@ -273,7 +273,10 @@ meta_open(const char *url, unsigned flags, const struct meta_options *opt, struc
         r = -ENOMEM;
         goto out;
     }
-    if ((r = shared_open(m->dir, &m->map)) < 0)
+    r = shared_open(m->dir, &m->map);
+    if (r == -ENOSYS)
+        meta_say(&m->say, "%s: /proc is needed, to know who uses the volume; mount it here", m->dir);
+    if (r < 0)
         goto out;
     m->s = m->map.s;
     r = start(m);

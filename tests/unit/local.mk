@@ -57,6 +57,7 @@ ns_libs = meta/libzmeta.la $(SQLITE_LIBS) $(CMOCKA_LIBS)
 
 %C%_unit_ns_power_SOURCES = $(ns_common) %D%/ns_power.c
 %C%_unit_ns_power_CFLAGS = $(unit_cflags)
+%C%_unit_ns_power_LDFLAGS = -Wl,--wrap=fsync
 %C%_unit_ns_power_LDADD = $(ns_libs)
 
 %C%_unit_ns_fault_SOURCES = $(ns_common) %D%/ns_fault.c

@@ -3,11 +3,13 @@
 // also where a process was killed before, in the middle of a commit.
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -83,6 +85,43 @@ poke(const char *dir, off_t at, const void *p, size_t n)
     fd = open(path, O_RDWR | O_CLOEXEC);
     assert_true(fd >= 0);
     assert_int_equal(pwrite(fd, p, n, at), n);
+    close(fd);
+}
+
+// SQLite's log as it was when it was last flushed.
+static char wal_path[4300], wal_flushed[1 << 20];
+static ssize_t wal_flushed_n;
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+
+int
+__wrap_fsync(int fd)
+{
+    char link[64];
+    int r = __real_fsync(fd);
+    ssize_t n;
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    n = readlink(link, wal_path, sizeof(wal_path) - 1);
+    if (r == 0 && n > 4 && memcmp(wal_path + n - 4, "-wal", 4) == 0) {
+        wal_flushed_n = pread(fd, wal_flushed, sizeof(wal_flushed), 0);
+        assert_in_range(wal_flushed_n, 0, sizeof(wal_flushed) - 1);
+    }
+    return r;
+}
+
+// Since then, nothing of it reached the disk.
+static void
+wal_unflushed(const char *dir)
+{
+    char path[4300];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/meta.db-wal", dir);
+    fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, wal_flushed, (size_t)wal_flushed_n), wal_flushed_n);
     close(fd);
 }
 
@@ -338,6 +377,95 @@ test_reset_half(void **state)
     ns_remove();
 }
 
+// The number of a chunk names a file, which may reach the disk long before anything that was to be synced
+// does: nobody may get it again.
+static void
+test_chunk_numbers(void **state)
+{
+    uint64_t before, after;
+    struct meta *m;
+    char copy[4200];
+
+    wal_flushed_n = 0;
+    ns_make(NULL);
+    m = ns_open(0);
+    assert_int_equal(meta_new_chunks(m, &before, 1), 0);
+    copy_volume(copy, 0);
+    wal_unflushed(copy);
+    meta_close(m);
+    ns_remove();
+    strcpy(ns_dir, copy);
+    m = ns_open(0);
+    assert_int_equal(meta_new_chunks(m, &after, 1), 0);
+    assert_true(after > before);
+    meta_close(m);
+    ns_remove();
+}
+
+// The first sync since the machine started comes from a process that can't see the volume's directory any
+// more.
+static void
+test_sync_in_jail(void **state)
+{
+    struct meta_attr a;
+    int status;
+    pid_t pid;
+
+    if (geteuid() != 0)
+        skip();
+    ns_make(NULL);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct meta *m = ns_open(0);
+
+        if (meta_create(m, NULL, META_ROOT, "name", 0644, 0, &a) != 0 || chroot(ns_dir) != 0 ||
+            chdir("/") != 0)
+            _exit(1);
+        _exit(meta_sync(m) == 0 ? 0 : 2);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(peek32(ns_dir, offsetof(struct shared, named)), 1);
+    ns_remove();
+}
+
+// A process without /proc does not know whether the machine was started anew since, nor who is alive: it may
+// not take the volume from those that use it.
+static void
+test_no_proc(void **state)
+{
+    struct meta_attr a;
+    struct meta *m;
+    int status;
+    pid_t pid;
+
+    ns_make(NULL);
+    m = ns_open(0);
+    assert_int_equal(meta_create(m, NULL, META_ROOT, "name", 0644, 0, &a), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct meta *other;
+
+        if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+            umount2("/proc", MNT_DETACH) != 0)
+            _exit(77);
+        _exit(meta_open(ns_dir, 0, NULL, &other) == -ENOSYS ? 0 : 2);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+        meta_close(m);
+        ns_remove();
+        skip(); // may not mount
+    }
+    assert_int_equal(status, 0);
+    assert_int_equal(meta_lookup(m, NULL, META_ROOT, "name", &a), 0);
+    ns_check(m);
+    meta_close(m);
+    ns_remove();
+}
+
 int
 main(void)
 {
@@ -346,6 +474,9 @@ main(void)
         cmocka_unit_test(test_left_over),
         cmocka_unit_test(test_promise_outlives),
         cmocka_unit_test(test_reset_half),
+        cmocka_unit_test(test_chunk_numbers),
+        cmocka_unit_test(test_sync_in_jail),
+        cmocka_unit_test(test_no_proc),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
