@@ -108,12 +108,13 @@ clone_break(struct chunk_store *s, struct chunk_file *cf, uint64_t keep)
     store_name(name, NAME_DATA, id);
     // Odd while the name changes its meaning: who reads the old file around this time starts over.
     atomic_store(&cf->slot[SLOT_SEQ], seq + 1);
+    // Before it is: we may be killed, and who syncs the new file must see it from the start.
+    atomic_fetch_or(&cf->slot[SLOT_FLAGS], SLOT_NAME_NEW);
     r = io_rename(s, tmp, name);
     store_step(s, "break-renamed");
     atomic_store(&cf->slot[SLOT_SEQ], r ? seq : seq + 2);
     if (r == 0) {
         atomic_fetch_and(&cf->slot[SLOT_FLAGS], ~(uint64_t)SLOT_SHARED);
-        atomic_fetch_or(&cf->slot[SLOT_FLAGS], SLOT_NAME_NEW);
         write_note(cf);
     }
 out:

@@ -88,7 +88,6 @@ struct local {
     struct local_pins pins;
     _Atomic uint64_t ids;         // chunk numbers of ours that are free: the first << 8 | how many
     pthread_mutex_t garbage_lock; // one thread takes the garbage out
-    _Atomic uint32_t garbage;     // about how many chunks wait for that
 };
 
 // NULL stands for the engine itself.
@@ -175,9 +174,8 @@ void local_map_changed(struct local *l, struct linode *in, uint32_t before, cons
 // A number for a new chunk.
 int local_new_id(struct local *l, uint64_t *id);
 
-// `n` chunks more may have become garbage; takes it out when it is worth it.
-#define LOCAL_GARBAGE_NOW UINT32_MAX
-void local_garbage_hint(struct local *l, uint32_t n);
+// Chunks may have become garbage; takes it out when it is worth it.
+void local_garbage_look(struct local *l);
 int local_garbage_take(struct local *l);
 
 // local_read.c

@@ -104,7 +104,6 @@ keep(struct local *l, struct linode *in, uint64_t offset, unsigned how, struct f
     struct meta_chunk c = {0};
     struct meta_attr attr;
     bool fresh = false, changed = false;
-    uint32_t replaced;
     int err = meta_getattr(l->m, in->ino, &attr);
 
     if (err)
@@ -118,7 +117,6 @@ keep(struct local *l, struct linode *in, uint64_t offset, unsigned how, struct f
     c.index = offset / l->chunk_size;
     c.replaces = c.id;
     c.space = c.space ? c.space : 1;
-    replaced = c.id != 0;
     if (c.id == 0 || c.flags & META_CHUNK_SHARED) {
         err = local_new_id(l, &c.id);
         if (!err)
@@ -139,8 +137,7 @@ keep(struct local *l, struct linode *in, uint64_t offset, unsigned how, struct f
             chunk_delete(l->c, c.id);
         return err;
     }
-    if (fresh && replaced)
-        local_garbage_hint(l, 1);
+    local_garbage_look(l);
     out->length = out->span;
     out->kept = true;
     return 0;

@@ -110,7 +110,7 @@ punch_one(struct local *l, uint64_t ino, struct meta_chunk *c, uint64_t from, ui
     if (err && fresh)
         chunk_delete(l->c, c->id);
     else if (fresh)
-        local_garbage_hint(l, 1);
+        local_garbage_look(l);
     return err;
 }
 

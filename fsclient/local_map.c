@@ -110,8 +110,10 @@ local_new_id(struct local *l, uint64_t *id)
 
 // ---- garbage ----
 
-// Each batch costs two transactions, for which the engine's log is emptied.
+// Each batch costs two transactions, for which the engine's log is emptied: so it waits until it is many
+// chunks, or much space.
 #define GARBAGE_BATCH 512
+#define GARBAGE_BYTES (16u << 20)
 
 // Deletes what nothing refers to any more. A chunk that another process is reading at this moment is read
 // again there.
@@ -124,7 +126,6 @@ local_garbage_take(struct local *l)
 
     if (pthread_mutex_trylock(&l->garbage_lock) != 0)
         return 0; // another thread is at it
-    atomic_store(&l->garbage, 0);
     do {
         n = meta_take_garbage(l->m, ids, GARBAGE_BATCH);
         for (ssize_t i = 0; i < n && !err; i++) {
@@ -140,9 +141,12 @@ local_garbage_take(struct local *l)
 }
 
 void
-local_garbage_hint(struct local *l, uint32_t n)
+local_garbage_look(struct local *l)
 {
+    uint64_t bytes;
+    uint32_t n = meta_garbage(l->m, &bytes);
+
     // What it can't delete now, somebody will later.
-    if (n == LOCAL_GARBAGE_NOW || atomic_fetch_add(&l->garbage, n) + n >= GARBAGE_BATCH)
+    if ((n >= GARBAGE_BATCH || bytes >= GARBAGE_BYTES) && !(l->fs->opt.flags & FSC_RDONLY))
         local_garbage_take(l);
 }

@@ -9,8 +9,6 @@
 
 #include "fsclient/local_ops.h"
 
-#define BIG_FILE (16u << 20) // bytes, of which the space is given back at once
-
 void
 local_attr(const struct meta_attr *in, struct fsc_attr *out)
 {
@@ -137,8 +135,8 @@ local_unlink(struct fsc *fs, const struct fsc_cred *cred, uint64_t dir, const ch
     struct meta_cred buf;
     int err = meta_unlink(l->m, local_cred(cred, &buf), dir, name, &gone);
 
-    if (!err && gone.nlink == 0 && gone.size > 0 && S_ISREG(gone.mode))
-        local_garbage_hint(l, gone.space >= BIG_FILE ? LOCAL_GARBAGE_NOW : 1);
+    if (!err)
+        local_garbage_look(l);
     if (!err && gone.nlink == 0 && (S_ISFIFO(gone.mode) || S_ISSOCK(gone.mode)))
         local_node_gone(l, gone.ino, gone.mode);
     return err;
@@ -160,7 +158,7 @@ local_rename(struct fsc *fs, const struct fsc_cred *cred, uint64_t dir, const ch
     int err = meta_rename(LOCAL(fs)->m, local_cred(cred, &buf), dir, name, new_dir, new_name, flags);
 
     if (!err)
-        local_garbage_hint(LOCAL(fs), 1); // of what the name was before
+        local_garbage_look(LOCAL(fs)); // of what the name was before
     return err;
 }
 
@@ -328,6 +326,7 @@ local_close(struct fsc_file *file)
     local_token_close(l, file);
     meta_close_file(l->m, file->ino);
     linode_put(l, file->priv);
+    local_garbage_look(l);
 }
 
 int
@@ -341,7 +340,10 @@ local_hold(struct fsc *fs, uint64_t ino)
 int
 local_release(struct fsc *fs, uint64_t ino)
 {
-    return meta_close_file(LOCAL(fs)->m, ino);
+    int err = meta_close_file(LOCAL(fs)->m, ino);
+
+    local_garbage_look(LOCAL(fs));
+    return err;
 }
 
 // ---- locks ----

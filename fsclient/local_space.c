@@ -43,7 +43,7 @@ local_truncate(struct fsc *fs, const struct fsc_cred *cred, uint64_t ino, uint64
                 cut_tail(l, &cut);
         }
         linode_unlock(l, in);
-        local_garbage_hint(l, 1);
+        local_garbage_look(l);
     }
     linode_put(l, in);
     if (!err && attr)
@@ -93,7 +93,7 @@ cut_middle(struct local *l, uint64_t ino, const struct meta_cut *cut)
     if (err)
         chunk_delete(l->c, change.id);
     else
-        local_garbage_hint(l, 1);
+        local_garbage_look(l);
     return err;
 }
 
@@ -108,7 +108,7 @@ punch(struct local *l, uint64_t ino, uint64_t offset, uint64_t length)
     n = meta_punch(l->m, ino, offset, length, cut);
     for (int i = 0; i < n && !err; i++)
         err = cut_middle(l, ino, &cut[i]);
-    local_garbage_hint(l, 1);
+    local_garbage_look(l);
     return n < 0 ? n : err;
 }
 
@@ -299,6 +299,6 @@ local_clone_range(struct fsc_file *src, uint64_t src_offset, struct fsc_file *ds
             linode_unlock(l, high);
     }
     linode_unlock(l, low);
-    local_garbage_hint(l, 1);
+    local_garbage_look(l);
     return err;
 }

@@ -235,15 +235,12 @@ static int
 batch_commit(struct local *l, struct linode *in, struct batch *b, uint64_t size)
 {
     int err = meta_commit_write(l->m, in->ino, size, coarse_now(), b->changes, b->n, NULL);
-    uint32_t replaced = 0;
 
-    for (size_t i = 0; i < b->n; i++) {
-        if (err && b->fresh[i])
+    for (size_t i = 0; err && i < b->n; i++)
+        if (b->fresh[i])
             chunk_delete(l->c, b->changes[i].id);
-        replaced += b->fresh[i] && b->changes[i].replaces;
-    }
-    if (!err && replaced)
-        local_garbage_hint(l, replaced);
+    if (!err)
+        local_garbage_look(l);
     return err;
 }
 

@@ -9,15 +9,18 @@
 #include "meta/internal.h"
 
 static int
-unref(struct op *op, uint64_t id)
+unref(struct op *op, uint64_t id, uint32_t space)
 {
     union row_any any;
     int r = op_get(op, ROW_REFS, id, 0, &any, NULL);
 
     if (r < 0)
         return r;
-    if (r == 0)
+    if (r == 0) {
+        op->garbage++;
+        op->garbage_bytes += space;
         return op_put(op, ROW_GARBAGE, id, 0, NULL, 0);
+    }
     if (--any.refs > 1)
         return op_put(op, ROW_REFS, id, 0, &any.refs, sizeof(any.refs));
     return op_del(op, ROW_REFS, id, 0);
@@ -46,7 +49,7 @@ is_shared(struct op *op, uint64_t id)
 static int
 drop_one(struct op *op, struct node *n, uint64_t index, const struct row_chunk *c)
 {
-    int r = unref(op, c->id);
+    int r = unref(op, c->id, c->space);
 
     if (r < 0 || (r = op_del(op, ROW_CHUNK, n->a.ino, index)) < 0)
         return r;
@@ -243,7 +246,7 @@ change(struct op *op, struct node *n, const struct meta_chunk *c)
         if (!c->space && new.space < any.chunk.space)
             new.space = any.chunk.space;
     } else if (r) {
-        if ((r = unref(op, c->replaces)) < 0)
+        if ((r = unref(op, c->replaces, any.chunk.space)) < 0)
             return r;
     } else {
         any.chunk.space = 0;
@@ -579,8 +582,19 @@ meta_take_garbage(struct meta *m, uint64_t *ids, size_t n)
     }
     for (size_t i = 0; r >= 0 && i < k; i++)
         r = db_run(m->db, SQL_GARBAGE_CLAIM, "ii", ids[i], m->session);
+    if (r >= 0) {
+        atomic_store(&m->garbage, 0);
+        atomic_store(&m->garbage_bytes, 0);
+    }
     r = op_end(op, r);
     return r < 0 ? r : (ssize_t)k;
+}
+
+uint32_t
+meta_garbage(const struct meta *m, uint64_t *bytes)
+{
+    *bytes = atomic_load(&m->garbage_bytes);
+    return atomic_load(&m->garbage);
 }
 
 int

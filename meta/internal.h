@@ -49,8 +49,10 @@ struct op {
     uint32_t ntouch;
     struct known known[4];
     uint32_t nknown;
-    uint32_t strange[8]; // counters whose change the cache has not got
-    uint32_t nstrange;   // more than there is room for: none of them
+    uint32_t strange[8];    // counters whose change the cache has not got
+    uint32_t nstrange;      // more than there is room for: none of them
+    uint32_t garbage;       // chunks that nothing refers to any more, and ...
+    uint64_t garbage_bytes; // ... their space
 };
 
 struct hold {
@@ -77,6 +79,10 @@ struct meta {
     struct cache *cache;
     _Atomic uint32_t
         *own; // of each counter, what this handle's changes made of it that its cache has; the lock
+    // What this handle's operations gave to the garbage since somebody last took it; written under the
+    // volume's lock.
+    _Atomic uint32_t garbage;
+    _Atomic uint64_t garbage_bytes;
     // under the volume's lock
     struct op op;
     bool busy; // a thread of this process is inside
@@ -167,6 +173,9 @@ int op_commit(struct op *op);
 int op_abort(struct op *op, int r); // returns r
 // `r` < 0: abort with it; else commit.
 int op_end(struct op *op, int r);
+// The last holder of the lock died inside, or the machine went down: what was not committed is gone, versions
+// that were left odd are even again, and nobody's cache holds. With the lock.
+int op_repair(struct meta *m);
 // What is in the log goes into SQL now, so that SQL can be asked for ranges. The operation's own rows stay
 // where they are.
 int op_flush(struct op *op);
@@ -176,6 +185,9 @@ void op_close_version(struct op *op, uint64_t ino);
 // A direct operation with very many rows: what it has goes into its SQL transaction now.
 int op_spill(struct op *op);
 
+int64_t op_now(void);
+
+// ---- rows.c
 // The row of a key as this operation sees it: 1, 0 (none) or -errno. `len`: may be NULL.
 int op_get(struct op *op, enum row_kind kind, uint64_t k1, uint64_t k2, union row_any *out, uint32_t *len);
 int op_put(struct op *op, enum row_kind kind, uint64_t k1, uint64_t k2, const void *p, size_t len);
@@ -190,11 +202,11 @@ int op_name(struct op *op, uint64_t parent, const char *name, struct name_hash h
 int op_put_name(struct op *op, uint64_t parent, const char *name, struct name_hash h, uint64_t ino,
                 uint32_t mode);
 int op_del_name(struct op *op, uint64_t parent, struct name_hash h);
+// ---- counts.c
 int op_new_ino(struct op *op, uint64_t n, uint64_t *ino); // n in a row
 // Change what is charged to the node's user, quota and the volume; -ENOSPC, -EDQUOT when it grows over a
 // limit.
 int op_charge(struct op *op, uint32_t uid, uint32_t quota, int64_t space, int64_t inodes);
-int64_t op_now(void);
 
 // ---- sync.c
 // SQL has the log's rows, and the log is about to be written over: what meta_sync has promised of it must be

@@ -251,21 +251,31 @@ log_reset(struct shared_log *log)
 
 // How much of the log is whole operations with right checksums.
 static uint32_t
-whole(const struct shared_log *log)
+whole(const struct shared_log *log, uint32_t end)
 {
     uint32_t good = 0;
 
-    for (uint32_t off = 0; off + sizeof(struct row) <= SHARED_LOG;) {
+    for (uint32_t off = 0; off + sizeof(struct row) <= end;) {
         const struct row *row = record(log, off);
 
-        if (row->len > sizeof(union row_any) || off + row_size(row->len) > SHARED_LOG ||
-            row->kind < ROW_INODE || row->kind > ROW_TRASH || row->sum != sum_of(row, log->batch))
+        if (row->len > sizeof(union row_any) || off + row_size(row->len) > end || row->kind < ROW_INODE ||
+            row->kind > ROW_TRASH || row->sum != sum_of(row, log->batch))
             break;
         off += row_size(row->len);
         if (row->last)
             good = off;
     }
     return good;
+}
+
+// What is zero already is not written to.
+static void
+wipe(struct shared_log *log, uint32_t from)
+{
+    for (uint64_t *p = (uint64_t *)(log->data + from), *end = (uint64_t *)(log->data + SHARED_LOG); p < end;
+         p++)
+        if (*p)
+            *p = 0;
 }
 
 int
@@ -290,14 +300,14 @@ log_recover(struct shared_log *log, struct meta_db *db, bool reboot)
         log_reset(log);
         return 0;
     }
-    used = reboot ? whole(log) : log->used;
-    // Records behind a torn one carry the same batch's number. A new one of the same size in its place would
-    // make them count, in whatever order the disk gets the pages.
-    if (reboot) {
-        memset(log->data + used, 0, SHARED_LOG - used);
-        if ((r = sync_log(log, 0, SHARED_LOG)) < 0)
-            return r;
-    }
+    // Records of another batch are SQL's already: who resets the log may die between its two steps.
+    used = whole(log, reboot ? SHARED_LOG : log->used);
+    // Records behind these, torn or of one who died before they counted, carry the same batch's number. A new
+    // one of the same size in the place of the first would make the others count, in whatever order the disk
+    // gets the pages.
+    wipe(log, used);
+    if ((r = sync_log(log, 0, SHARED_LOG)) < 0)
+        return r;
     log->rows = log->keys = log->kinds = 0;
     memset(log->index, 0, sizeof(log->index));
     atomic_store(&log->used, used);

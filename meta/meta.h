@@ -385,6 +385,8 @@ int meta_punch(struct meta *m, uint64_t ino, uint64_t offset, uint64_t length, s
 // session (another gets others, until this one dies), or -errno. After the data is deleted,
 // meta_garbage_done. Deleting twice is harmless; a crash in between gives the same ids again.
 ssize_t meta_take_garbage(struct meta *m, uint64_t *ids, size_t n);
+// How many chunks of how many bytes this handle's calls have made garbage since it last took any.
+uint32_t meta_garbage(const struct meta *m, uint64_t *bytes);
 int meta_garbage_done(struct meta *m, const uint64_t *ids, size_t n);
 
 // For the chunk store's own check: what is known of an id.

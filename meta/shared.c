@@ -32,14 +32,18 @@ slurp(const char *path, char *buf, size_t size)
     return n;
 }
 
-static void
+// -ENOSYS: there is no /proc. Who does not know which life of the machine this is would make the file anew
+// under those that use it; nor could it tell who of them is alive.
+static int
 boot_id(uint8_t out[40])
 {
     char buf[64] = "";
 
     memset(out, 0, 40);
-    if (slurp("/proc/sys/kernel/random/boot_id", buf, sizeof(buf)) > 0)
-        memcpy(out, buf, strnlen(buf, 39));
+    if (slurp("/proc/sys/kernel/random/boot_id", buf, sizeof(buf)) <= 0)
+        return -ENOSYS;
+    memcpy(out, buf, strnlen(buf, 39));
+    return 0;
 }
 
 // Start time of a process, field 22 of proc(5)'s stat; 0: no such process, or a dead one.
@@ -70,7 +74,7 @@ pid_namespace(void)
 }
 
 static int
-make(struct shared *s, int fd)
+make(struct shared *s, const uint8_t boot[40])
 {
     pthread_mutexattr_t attr;
     int r;
@@ -84,7 +88,7 @@ make(struct shared *s, int fd)
     pthread_mutexattr_destroy(&attr);
     if (r)
         return -r;
-    boot_id(s->boot);
+    memcpy(s->boot, boot, sizeof(s->boot));
     s->version = SHARED_VERSION;
     s->broken = SHARED_FRESH;
     s->sql_dirty = 1; // who knows
@@ -103,6 +107,9 @@ shared_open(const char *dir, struct shared_map *map)
     int r = 0;
 
     map->s = NULL;
+    map->fd = -1;
+    if ((r = boot_id(boot)) < 0)
+        return r;
     if (snprintf(path, sizeof(path), "%s/meta.shared", dir) >= (int)sizeof(path))
         return -ENAMETOOLONG;
     map->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -140,10 +147,9 @@ shared_open(const char *dir, struct shared_map *map)
         r = -errno;
         goto out;
     }
-    boot_id(boot);
     if (map->s->magic != SHARED_MAGIC || map->s->version != SHARED_VERSION ||
         map->s->bytes != sizeof(struct shared) || memcmp(map->s->boot, boot, sizeof(boot)) != 0)
-        r = make(map->s, map->fd);
+        r = make(map->s, boot);
 out:
     if (r < 0)
         shared_close(map);

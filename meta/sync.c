@@ -48,7 +48,8 @@ name_on_disk(struct meta *m)
 {
     int dirfd = open(m->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
 
-    if (dirfd < 0 || fsync(m->map.fd) < 0 || fsync(dirfd) < 0)
+    // Who is in a jail by now, or may not list the directory, has all of the file system written.
+    if (fsync(m->map.fd) < 0 || (dirfd < 0 ? syncfs(m->map.fd) : fsync(dirfd)) < 0)
         r = -errno;
     if (dirfd >= 0)
         close(dirfd);

@@ -189,16 +189,8 @@ attach(struct meta *m)
         return r;
     if ((r = schema_upgrade(m->db, META_SCHEMA, &m->say)) < 0)
         return r;
-    if (m->s->broken) { // and stays so until all is done: else the next one does it
-        if ((r = log_recover(&m->s->log, m->db, fresh)) < 0)
-            return r;
-        m->s->next_ino = m->s->ino_end = m->s->next_chunk = m->s->chunk_end = 0;
-        atomic_fetch_add(&m->s->epoch, 1);
-        for (uint32_t i = 0; i < SHARED_COUNTERS; i++)
-            if (atomic_load_explicit(&m->s->counter[i], memory_order_relaxed) & 1)
-                atomic_fetch_add(&m->s->counter[i], 1);
-        m->s->broken = SHARED_SOUND;
-    }
+    if (m->s->broken && (r = op_repair(m)) < 0)
+        return r;
     return load(m);
 }
 
@@ -281,7 +273,10 @@ meta_open(const char *url, unsigned flags, const struct meta_options *opt, struc
         r = -ENOMEM;
         goto out;
     }
-    if ((r = shared_open(m->dir, &m->map)) < 0)
+    r = shared_open(m->dir, &m->map);
+    if (r == -ENOSYS)
+        meta_say(&m->say, "%s: /proc is needed, to know who uses the volume; mount it here", m->dir);
+    if (r < 0)
         goto out;
     m->s = m->map.s;
     r = start(m);

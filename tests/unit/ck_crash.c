@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -497,6 +498,61 @@ test_heir(void **state)
     ck_remove();
 }
 
+static unsigned dir_syncs;
+
+static int
+count_fsync(void *arg, int fd)
+{
+    struct stat st;
+
+    dir_syncs += fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+    return 0;
+}
+
+static int
+no_clone(void *arg, int dst, int src)
+{
+    errno = EOPNOTSUPP;
+    return -1;
+}
+
+// A process dies that has just given a chunk a file of its own. Who writes to that and syncs it takes the new
+// name to the disk as well.
+static void
+test_new_name(void **state)
+{
+    struct chunk_io io = ck_lazy;
+    struct chunk_open_options opt = options;
+    struct chunk_store *s;
+    int status;
+    pid_t pid;
+
+    io.fsync = count_fsync;
+    io.clone = no_clone;
+    opt.io = &io;
+    opt.names = CHUNK_NAMES_APART;
+    begin(21, 1); // "break-renamed"
+    assert_string_equal(steps[21], "break-renamed");
+    if ((pid = fork()) == 0) {
+        s = ck_open(0, &opt);
+        if (chunk_create(s, 1) != 0 || chunk_write(s, 1, "one", 3, 0) != 3 || chunk_clone(s, 1, 2) != 0 ||
+            chunk_sync(s, 1) != 0 || chunk_sync(s, 2) != 0)
+            _exit(1);
+        (void)chunk_write(s, 2, "two", 3, 0);
+        _exit(2);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+    s = ck_open(0, &opt);
+    assert_int_equal(chunk_write(s, 2, "two", 3, 0), 3);
+    dir_syncs = 0;
+    assert_int_equal(chunk_sync(s, 2), 0);
+    assert_true(dir_syncs > 0);
+    chunk_store_close(s);
+    expect_nothing_told();
+    ck_remove();
+}
+
 int
 main(void)
 {
@@ -504,6 +560,7 @@ main(void)
         cmocka_unit_test(test_steps),
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_heir),
+        cmocka_unit_test(test_new_name),
     };
 
     unit_seed(20251126);

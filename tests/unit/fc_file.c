@@ -467,23 +467,64 @@ data_on_disk(void)
     return data_bytes;
 }
 
-// A large file's space is given back with its name, not some day.
+// A large file's space is given back at once, whatever it was that took its bytes away, and that of many
+// middling ones soon.
+enum { MIB = 1 << 20, BIG = 17 };
+
 static void
-test_space_at_once(void **state)
+fill_big(const char *name, uint64_t mib)
 {
-    enum { MIB = 1 << 20, BIG = 17 };
-    struct fsc_file *f = fc_file(fs, "big", O_CREAT | O_WRONLY);
+    struct fsc_file *f = fc_file(fs, name, O_CREAT | O_WRONLY);
     char *buf = calloc(1, MIB);
 
     assert_non_null(buf);
-    for (uint64_t i = 0; i < BIG; i++)
+    for (uint64_t i = 0; i < mib; i++)
         IS(fsc_pwrite(f, buf, MIB, i * MIB), MIB);
     free(buf);
     OK(fsc_fsync(f));
     OK(fsc_close(f));
-    assert_true(data_on_disk() >= BIG * MIB);
+    assert_true(data_on_disk() >= (off_t)mib * MIB);
+}
+
+static void
+test_space_at_once(void **state)
+{
+    struct fsc_file *f;
+    char name[32];
+
+    fill_big("big", BIG);
     OK(fsc_unlink(fs, &fc_root, "big", 0));
     assert_true(data_on_disk() < MIB);
+
+    fill_big("big", BIG);
+    OK(fsc_close(fc_file(fs, "big", O_WRONLY | O_TRUNC)));
+    assert_true(data_on_disk() < MIB);
+
+    fill_big("big", BIG);
+    OK(fsc_truncate(fs, &fc_root, "big", 1));
+    assert_true(data_on_disk() < 2 * MIB);
+
+    fill_big("big", BIG);
+    OK(fsc_close(fc_file(fs, "small", O_CREAT | O_WRONLY)));
+    OK(fsc_rename(fs, &fc_root, "small", &fc_root, "big", 0));
+    assert_true(data_on_disk() < MIB);
+
+    fill_big("big", BIG);
+    f = fc_file(fs, "big", O_RDONLY);
+    OK(fsc_unlink(fs, &fc_root, "big", 0));
+    assert_true(data_on_disk() >= BIG * MIB);
+    OK(fsc_close(f));
+    assert_true(data_on_disk() < MIB);
+
+    for (int i = 0; i < BIG; i++) {
+        snprintf(name, sizeof name, "some%d", i);
+        fill_big(name, 1);
+    }
+    for (int i = 0; i < BIG; i++) {
+        snprintf(name, sizeof name, "some%d", i);
+        OK(fsc_unlink(fs, &fc_root, name, 0));
+    }
+    assert_true(data_on_disk() < 2 * MIB);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, make, end)

@@ -3,7 +3,7 @@
 # engine has for itself (page of counters, messages) is a double in unit.c; its records can be made to run out.
 if HAVE_CMOCKA
 unit_tests = %D%/unit-segmap %D%/unit-policy %D%/unit-vm %D%/unit-block %D%/unit-meta %D%/unit-config \
-  %D%/unit-ns-model %D%/unit-ns-rules %D%/unit-ns-locks %D%/unit-ns-cache %D%/unit-ns-watch %D%/unit-ns-crash %D%/unit-ns-fault \
+  %D%/unit-ns-model %D%/unit-ns-procs %D%/unit-ns-rules %D%/unit-ns-locks %D%/unit-ns-cache %D%/unit-ns-watch %D%/unit-ns-crash %D%/unit-ns-power %D%/unit-ns-fault \
   %D%/unit-fc-file %D%/unit-fc-names %D%/unit-fc-procs %D%/unit-fc-owners %D%/unit-fc-model \
   %D%/unit-fc-crash %D%/unit-fc-check %D%/unit-fc-fault %D%/unit-fsc-kernel %D%/unit-fc-heap \
   %D%/unit-ck-model %D%/unit-ck-sum %D%/unit-ck-fault %D%/unit-ck-crash %D%/unit-ck-power %D%/unit-ck-rules
@@ -43,13 +43,22 @@ unit_common = %D%/unit.h %D%/unit.c %D%/wrap.c
 # The namespace engine (meta/).
 ns_common = %D%/unit.h %D%/unit.c %D%/ns.h %D%/ns.c
 ns_libs = meta/libzmeta.la $(SQLITE_LIBS) $(CMOCKA_LIBS)
-%C%_unit_ns_model_SOURCES = $(ns_common) %D%/ns_model.c
+%C%_unit_ns_model_SOURCES = $(ns_common) %D%/ns_model.h %D%/ns_model.c %D%/ns_model_data.c
 %C%_unit_ns_model_CFLAGS = $(unit_cflags)
 %C%_unit_ns_model_LDADD = $(ns_libs)
+
+%C%_unit_ns_procs_SOURCES = $(ns_common) %D%/ns_procs.c
+%C%_unit_ns_procs_CFLAGS = $(unit_cflags)
+%C%_unit_ns_procs_LDADD = $(ns_libs)
 
 %C%_unit_ns_crash_SOURCES = $(ns_common) %D%/ns_crash.c
 %C%_unit_ns_crash_CFLAGS = $(unit_cflags)
 %C%_unit_ns_crash_LDADD = $(ns_libs)
+
+%C%_unit_ns_power_SOURCES = $(ns_common) %D%/ns_power.c
+%C%_unit_ns_power_CFLAGS = $(unit_cflags)
+%C%_unit_ns_power_LDFLAGS = -Wl,--wrap=fsync
+%C%_unit_ns_power_LDADD = $(ns_libs)
 
 %C%_unit_ns_fault_SOURCES = $(ns_common) %D%/ns_fault.c
 %C%_unit_ns_fault_CFLAGS = $(unit_cflags) $(SQLITE_CFLAGS)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A process that dies at any named step of a commit leaves a volume which is as before the operation or as
-// after it, at once usable by others, and in which the check finds nothing. The same for kill -9 at random,
-// and for a machine that goes down: then what was synced is there.
+// after it, at once usable by others, and in which the check finds nothing. The same for kill -9 at random.
+// (A machine that goes down: ns_power.c.)
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,7 +16,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "meta/shared.h"
 #include "tests/unit/ns.h"
 
 #define OPS 60
@@ -304,151 +303,6 @@ test_random_kill(void **state)
     ns_remove();
 }
 
-static void
-copy_file(const char *from, const char *to, const char *name, off_t cut)
-{
-    char path[4300], buf[65536];
-    int in, out;
-    ssize_t n;
-
-    snprintf(path, sizeof(path), "%s/%s", from, name);
-    in = open(path, O_RDONLY | O_CLOEXEC);
-    if (in < 0)
-        return;
-    snprintf(path, sizeof(path), "%s/%s", to, name);
-    out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    assert_true(out >= 0);
-    while ((n = read(in, buf, sizeof(buf))) > 0)
-        assert_int_equal(write(out, buf, (size_t)n), n);
-    if (cut) {
-        off_t size = lseek(out, 0, SEEK_END);
-
-        assert_int_equal(ftruncate(out, size > cut ? size - cut : 0), 0);
-    }
-    close(in);
-    close(out);
-}
-
-static off_t
-wal_size(void)
-{
-    char path[4300];
-    struct stat sb;
-
-    snprintf(path, sizeof(path), "%s/meta.db-wal", ns_dir);
-    assert_int_equal(stat(path, &sb), 0);
-    return sb.st_size;
-}
-
-// Of SQLite's log, what the disk has for sure.
-static off_t wal_synced;
-
-static void
-note_wal(void *arg, const char *name)
-{
-    // The log was moved into SQL after a sync: what that one promised is on disk there by now.
-    if (strcmp(name, "flush-reset") == 0)
-        wal_synced = wal_size();
-}
-
-static void
-poke(const char *dir, off_t at, const void *p, size_t n)
-{
-    char path[4300];
-    int fd;
-
-    snprintf(path, sizeof(path), "%s/meta.shared", dir);
-    fd = open(path, O_RDWR | O_CLOEXEC);
-    assert_true(fd >= 0);
-    assert_int_equal(pwrite(fd, p, n, at), n);
-    close(fd);
-}
-
-static uint32_t
-peek32(const char *dir, off_t at)
-{
-    char path[4300];
-    uint32_t v = 0;
-    int fd;
-
-    snprintf(path, sizeof(path), "%s/meta.shared", dir);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    assert_true(fd >= 0);
-    assert_int_equal(pread(fd, &v, sizeof(v), at), sizeof(v));
-    close(fd);
-    return v;
-}
-
-// The machine goes down: the files as they are on the disk at some moment, another boot, the last pages of
-// the log torn.
-static void
-test_power(void **state)
-{
-    const off_t log_at = offsetof(struct shared, log), data_at = offsetof(struct shared_log, data);
-    struct meta_options opt = {.step = note_wal};
-    struct meta_format fmt = {.chunk_size = CHUNK};
-    char copy[4200];
-
-    for (unsigned round = 0; round < 30; round++) {
-        static const char zeros[16];
-        char name[32];
-        struct meta_attr a;
-        struct meta *m;
-        unsigned synced = round % 7 + 1, lost = round % 5;
-        uint32_t promised = 0; // bytes of the log
-        off_t cut = 0;
-
-        ns_make(&fmt);
-        assert_int_equal(meta_open(ns_dir, 0, &opt, &m), 0);
-        for (unsigned i = 0; i < 20 + round; i++) {
-            snprintf(name, sizeof(name), "f%u", i);
-            assert_int_equal(meta_create(m, NULL, META_ROOT, name, 0644, 0, &a), 0);
-            if (i == synced) {
-                assert_int_equal(meta_sync(m), 0);
-                wal_synced = wal_size();
-                promised = peek32(ns_dir, offsetof(struct shared, log_synced));
-                assert_true(promised > 0);
-            }
-        }
-        if (round % 3 == 0) { // SQL transactions behind the sync, which did not reach the disk either
-            assert_int_equal(meta_setxattr(m, NULL, a.ino, "user.x", "y", 1, 0), 0);
-            assert_int_equal(meta_create(m, NULL, META_ROOT, "last", 0644, 0, &a), 0);
-            cut = wal_size() - wal_synced;
-            assert_true(cut > 0);
-            promised = 0;
-        }
-        snprintf(copy, sizeof(copy), "%s.copy", ns_dir);
-        assert_int_equal(mkdir(copy, 0700), 0);
-        copy_file(ns_dir, copy, "meta.db", 0);
-        copy_file(ns_dir, copy, "meta.db-wal", cut);
-        copy_file(ns_dir, copy, "meta.db-shm", 0); // of before: nobody may believe it
-        copy_file(ns_dir, copy, "meta.shared", 0);
-        poke(copy, offsetof(struct shared, boot), "another boot", 12);
-        // Some of the log never reached the disk, or its head did not.
-        if (lost)
-            poke(copy, log_at + data_at + promised + (off_t)(lost - 1) * 700, zeros, 16);
-        if (round % 2)
-            poke(copy, log_at + (off_t)offsetof(struct shared_log, batch), zeros, 16);
-        meta_close(m);
-        ns_remove();
-        strcpy(ns_dir, copy);
-        m = ns_open(0);
-        ns_check(m);
-        for (unsigned i = 0; i <= synced; i++) {
-            snprintf(name, sizeof(name), "f%u", i);
-            assert_int_equal(meta_lookup(m, NULL, META_ROOT, name, &a), 0);
-        }
-        if (!lost && !cut) { // nothing was torn: nothing is missing
-            snprintf(name, sizeof(name), "f%u", 19 + round);
-            assert_int_equal(meta_lookup(m, NULL, META_ROOT, name, &a), 0);
-        }
-        assert_int_equal(meta_create(m, NULL, META_ROOT, "new", 0644, 0, &a), 0);
-        ns_check(m);
-        meta_close(m);
-        ns_remove();
-    }
-}
-
 // Others that open and close the volume leave the index of the log alone, which we have mapped: what they cut
 // off would end us by SIGBUS, and what they made anew would cost a reading of the log.
 static void
@@ -562,8 +416,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first_openers), cmocka_unit_test(test_steps),
-        cmocka_unit_test(test_random_kill),   cmocka_unit_test(test_power),
+        cmocka_unit_test(test_first_openers),
+        cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_random_kill),
         cmocka_unit_test(test_index_stays),
     };
 

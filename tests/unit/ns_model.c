@@ -9,38 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "tests/unit/ns.h"
+#include "tests/unit/ns_model.h"
 
-#define HANDLES 3
-#define NODES 400
-#define NAMES 12
-#define CHUNKS 4
-#define CHUNK 65536u
 #ifdef __SANITIZE_THREAD__
 #define OPERATIONS 6000
 #else
 #define OPERATIONS 40000
 #endif
 
-enum kind { NONE, FILE_, DIR_, LINK_ };
-
-struct mnode {
-    enum kind kind;
-    uint64_t ino;
-    unsigned nlink;
-    int parent;       // of a directory
-    int child[NAMES]; // of a directory: node or -1
-    unsigned holds[HANDLES];
-    uint64_t size;
-    uint64_t chunk[CHUNKS]; // ids, 0: hole
-    uint32_t length[CHUNKS];
-};
-
-static struct meta *h[HANDLES];
-static struct mnode node[NODES];
+struct meta *h[HANDLES];
+struct mnode node[NODES];
 
 static const char *
 name_of(unsigned i)
@@ -357,175 +336,6 @@ do_hold(unsigned who)
     }
 }
 
-static struct mnode *
-random_file(void)
-{
-    for (int tries = 0; tries < 50; tries++) {
-        struct mnode *n = &node[1 + unit_below(NODES - 1)];
-
-        if (n->kind == FILE_)
-            return n;
-    }
-    return NULL;
-}
-
-static void
-check_chunks(struct meta *m, struct mnode *n)
-{
-    struct meta_chunk v[CHUNKS];
-    ssize_t k = meta_get_chunks(m, n->ino, 0, v, CHUNKS);
-    int j = 0;
-
-    assert_true(k >= 0);
-    for (unsigned i = 0; i < CHUNKS; i++) {
-        if (!n->chunk[i])
-            continue;
-        assert_true(j < k);
-        assert_int_equal(v[j].index, i);
-        assert_int_equal(v[j].id, n->chunk[i]);
-        assert_int_equal(v[j].length, n->length[i]);
-        j++;
-    }
-    assert_int_equal(j, k);
-}
-
-static bool
-shared(uint64_t id)
-{
-    unsigned n = 0;
-
-    for (int i = 0; i < NODES; i++)
-        for (int k = 0; node[i].kind == FILE_ && k < CHUNKS; k++)
-            n += node[i].chunk[k] == id;
-    return n > 1;
-}
-
-static void
-do_write(struct meta *m, struct mnode *n)
-{
-    unsigned i = unit_below(CHUNKS);
-    uint32_t len = 1 + unit_below(CHUNK);
-    struct meta_chunk c = {.index = i, .length = len, .replaces = n->chunk[i]};
-    uint64_t end = (uint64_t)i * CHUNK + len;
-
-    if (n->chunk[i] && !shared(n->chunk[i]) && unit_one_in(2)) {
-        c.id = n->chunk[i];
-        c.length = len > n->length[i] ? len : n->length[i];
-        end = (uint64_t)i * CHUNK + c.length;
-    } else {
-        assert_int_equal(meta_new_chunks(m, &c.id, 1), 0);
-    }
-    if (unit_one_in(8)) { // what somebody else has replaced meanwhile
-        struct meta_chunk bad = c;
-
-        bad.replaces = 999999999;
-        assert_int_equal(meta_commit_write(m, n->ino, end, 0, &bad, 1, NULL), -ESTALE);
-    }
-    assert_int_equal(meta_commit_write(m, n->ino, end, 0, &c, 1, NULL), 0);
-    n->chunk[i] = c.id;
-    n->length[i] = c.length;
-    if (end > n->size)
-        n->size = end;
-}
-
-static void
-do_truncate(struct meta *m, struct mnode *n)
-{
-    uint64_t size = unit_below(CHUNKS * CHUNK + 1);
-    struct meta_cut cut;
-    bool cuts = false;
-
-    assert_int_equal(meta_truncate(m, NULL, n->ino, size, &cut, NULL), 0);
-    for (unsigned i = 0; i < CHUNKS && size < n->size; i++) {
-        uint64_t start = (uint64_t)i * CHUNK;
-
-        if (start >= size) {
-            n->chunk[i] = 0;
-        } else if (n->chunk[i] && size - start < n->length[i]) {
-            assert_int_equal(cut.id, n->chunk[i]);
-            assert_int_equal(cut.from, size - start);
-            assert_int_equal(cut.to, n->length[i]);
-            n->length[i] = (uint32_t)(size - start);
-            cuts = true;
-        }
-    }
-    if (!cuts)
-        assert_int_equal(cut.id, 0);
-    n->size = size;
-}
-
-static void
-do_punch(struct meta *m, struct mnode *n)
-{
-    uint64_t off = unit_below(CHUNKS * CHUNK), len = 1 + unit_below(2 * CHUNK), end = off + len;
-    struct meta_cut cut[2];
-    int k = meta_punch(m, n->ino, off, len, cut), j = 0;
-
-    assert_true(k >= 0 && k <= 2);
-    if (off >= n->size) {
-        assert_int_equal(k, 0);
-        return;
-    }
-    for (unsigned i = 0; i < CHUNKS; i++) {
-        uint64_t start = (uint64_t)i * CHUNK, a, b;
-
-        if (!n->chunk[i] || start + n->length[i] <= off || start >= end)
-            continue;
-        a = off > start ? off - start : 0;
-        b = end < start + n->length[i] ? end - start : n->length[i];
-        if (a == 0 && b == n->length[i]) {
-            n->chunk[i] = 0;
-            continue;
-        }
-        assert_true(j < k);
-        assert_int_equal(cut[j].id, n->chunk[i]);
-        assert_int_equal(cut[j].from, a);
-        if (b == n->length[i])
-            n->length[i] = (uint32_t)a;
-        else
-            assert_int_equal(cut[j].to, b);
-        j++;
-    }
-    assert_int_equal(j, k);
-}
-
-static void
-do_clone(struct meta *m, struct mnode *src)
-{
-    struct mnode *dst = random_file();
-
-    if (!dst || dst == src || !src->size || dst->size > src->size)
-        return;
-    assert_int_equal(meta_clone_range(m, src->ino, 0, dst->ino, 0, src->size, NULL), 0);
-    memcpy(dst->chunk, src->chunk, sizeof(dst->chunk));
-    memcpy(dst->length, src->length, sizeof(dst->length));
-    dst->size = src->size;
-}
-
-static void
-do_data(struct meta *m)
-{
-    struct mnode *n = random_file();
-
-    if (!n)
-        return;
-    switch (unit_below(5)) {
-    case 0:
-    case 1:
-        do_write(m, n);
-        break;
-    case 2:
-        do_truncate(m, n);
-        break;
-    case 3:
-        do_punch(m, n);
-        break;
-    default:
-        do_clone(m, n);
-    }
-    check_chunks(h[unit_below(HANDLES)], n);
-}
-
 static void
 reopen(unsigned i)
 {
@@ -589,7 +399,7 @@ test_model(void **state)
             do_hold(who);
             break;
         default:
-            do_data(m);
+            model_data(m);
         }
         if (i % 2000 == 1999) {
             tree_is_model(h[unit_below(HANDLES)]);
@@ -606,133 +416,11 @@ test_model(void **state)
     ns_remove();
 }
 
-// Several processes in one directory: each adds and removes names of its own and fights for common ones;
-// whoever creates a common name is the only one, and an exclusive create that worked is seen at once by a
-// lookup in the others.
-static int
-worker(unsigned seed, unsigned rounds)
-{
-    struct meta_options opt = {0};
-    struct meta_attr a;
-    struct meta *m;
-    unsigned mine = 0;
-    char name[32];
-
-    srandom(seed);
-    if (meta_open(ns_dir, 0, &opt, &m) < 0)
-        return 1;
-    for (unsigned i = 0; i < rounds; i++) {
-        int r;
-
-        snprintf(name, sizeof(name), "common%ld", random() % 8);
-        if (random() % 2) {
-            r = meta_create(m, NULL, META_ROOT, name, 0644, 0, &a);
-            if (r != 0 && r != -EEXIST)
-                return 2;
-            mine += r == 0;
-        } else {
-            r = meta_unlink(m, NULL, META_ROOT, name, NULL);
-            if (r != 0 && r != -ENOENT)
-                return 3;
-            mine -= r == 0;
-        }
-        snprintf(name, sizeof(name), "own%u.%u", seed, i % 5);
-        r = i % 10 < 5 ? meta_create(m, NULL, META_ROOT, name, 0644, 0, &a)
-                       : meta_unlink(m, NULL, META_ROOT, name, NULL);
-        if (r != 0)
-            return 4;
-        r = meta_lookup(m, NULL, META_ROOT, name, &a);
-        if (r != (i % 10 < 5 ? 0 : -ENOENT))
-            return 5;
-    }
-    meta_close(m);
-    return 0;
-}
-
-static void
-test_processes(void **state)
-{
-    struct meta *m;
-    pid_t pid[4];
-
-    ns_make(NULL);
-    for (unsigned i = 0; i < 4; i++) {
-        pid[i] = fork();
-        assert_true(pid[i] >= 0);
-        if (pid[i] == 0)
-            _exit(worker(i + 1, 3000));
-    }
-    for (unsigned i = 0; i < 4; i++) {
-        int status;
-
-        assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
-        assert_true(WIFEXITED(status));
-        assert_int_equal(WEXITSTATUS(status), 0);
-    }
-    m = ns_open(0);
-    ns_check(m);
-    meta_close(m);
-    ns_remove();
-}
-
-// A child goes on with its parent's handle: it sees the parent's work, its own is seen, and what the parent
-// holds it holds.
-static void
-test_fork(void **state)
-{
-    struct meta_attr a, b;
-    struct meta *m;
-    int status, up[2], down[2];
-    char c = 0;
-    pid_t pid;
-
-    ns_make(NULL);
-    m = ns_open(0);
-    assert_int_equal(meta_create(m, NULL, META_ROOT, "held", 0644, META_HOLD, &a), 0);
-    assert_int_equal(pipe(up), 0);
-    assert_int_equal(pipe(down), 0);
-    pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        int r = meta_fork_child(m);
-
-        if (r < 0)
-            _exit(1);
-        if (meta_create(m, NULL, META_ROOT, "child", 0644, 0, &b) < 0)
-            _exit(2);
-        if (write(up[1], "x", 1) != 1 || read(down[0], &c, 1) != 1)
-            _exit(3);
-        _exit(0);
-    }
-    assert_int_equal(read(up[0], &c, 1), 1);
-    assert_int_equal(meta_lookup(m, NULL, META_ROOT, "child", &b), 0);
-    assert_int_equal(meta_unlink(m, NULL, META_ROOT, "held", NULL), 0);
-    assert_int_equal(meta_close_file(m, a.ino), 0);
-    // The child holds it yet.
-    assert_int_equal(meta_getattr(m, a.ino, &a), 0);
-    assert_int_equal(a.nlink, 0);
-    assert_int_equal(write(down[1], "y", 1), 1);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
-    // Nobody does any more; whoever looks after the volume notices.
-    assert_int_equal(meta_maintain(m), 0);
-    assert_int_equal(meta_getattr(m, a.ino, &a), -ESTALE);
-    ns_check(m);
-    for (int i = 0; i < 2; i++) {
-        close(up[i]);
-        close(down[i]);
-    }
-    meta_close(m);
-    ns_remove();
-}
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_model),
-        cmocka_unit_test(test_processes),
-        cmocka_unit_test(test_fork),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
