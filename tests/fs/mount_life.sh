@@ -100,6 +100,33 @@ pid=$(servers "$M")
 fusermount3 -u "$M"
 check signal/fusermount wait_until 10 ended "$pid"
 
+# --- only its own mount is taken away: not one below it, nor one that came to the same place later ---
+if [ "$(id -u)" = 0 ]; then
+    volume w
+    mount_on w m
+    echo other >"$M/file"
+    unmount m
+    mount --bind "$TMP/w" "$M"
+    mount_on v m
+    pid=$(servers "$M")
+    exec 3>"$M/open"
+    kill -TERM "$pid"
+    check own/ends wait_until 10 ended "$pid"
+    check own/below test -e "$M/volume.conf"
+    exec 3>&-
+    umount "$M"
+    mount_on v m
+    pid=$(servers "$M")
+    exec 3>"$M/open"
+    "$ZIO" umount -l "$M"
+    mount_on w m
+    kill -TERM "$pid"
+    check own/lazy-ends wait_until 10 ended "$pid"
+    check own/later test "$(cat "$M/file")" = other
+    exec 3>&-
+    unmount m
+fi
+
 # --- foreground ---
 spawn "$ZIO" mount -f "$V" "$M"
 check foreground/mounts wait_until 10 mounted m
