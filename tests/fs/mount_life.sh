@@ -52,7 +52,11 @@ expect mount/twice 1 'mounted already' "$ZIO" mount "$V" "$M"
 exec 3>"$M/open"
 expect umount/busy 1 'in use' "$ZIO" umount "$M"
 check umount/busy-stays test "$(cat "$M/file")" = kept
+"$ZIO" umount "$M" >"$TMP/out" 2>&1 3>&- &
+wait_until 10 test "/proc/$!/exe" -ef "$top_builddir/fsclient/fuse/zio-mount"
 exec 3>&-
+check umount/busy-no-more wait $!
+mount_on v m
 check umount unmount m
 check umount/gone eval '! mounted m'
 
