@@ -89,6 +89,9 @@ end_mount(const struct ender *e)
     }
     if (err && !e->over)
         say("%s cannot be unmounted: %s; the service ends all the same", dir, strerror(-err));
+    // While requests are still answered: to have a page dropped may wait for a read of it. Without an answer
+    // it would wait for ever, no signal ends that wait, and the connection lasts as long as it does.
+    watch_stop();
     // Where the last user is gone the kernel ends the connection by itself; else we do.
     loop_end();
 }

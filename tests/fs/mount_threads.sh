@@ -106,6 +106,35 @@ wait $waiter
 exec 3<&-
 check end/unmounted eval '! mounted m'
 
+# --- the end, by a signal, while pages are read that another process changes: telling the kernel of the change waits for
+# --- a page, and the page for an answer ---
+head -c 1M /dev/zero >"$TMP/source"
+"$ZIO" fs put -qf "local:$TMP/v" "$TMP/source" hot
+for n in {1..12}; do
+    mount_on v m
+    pid=$(servers "$M")
+    others=()
+    for i in 1 2; do
+        /usr/bin/python3 -c 'import os, random, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+while True: os.pread(fd, 4096, random.randrange(256) * 4096)' "$M/hot" 2>/dev/null &
+        others+=($!)
+    done
+    "$ZIO" run --fs "$TMP/r=local:$TMP/v" -- /usr/bin/python3 -c 'import os, random, sys
+fd = os.open(sys.argv[1], os.O_WRONLY)
+open(sys.argv[2], "w")
+while True: os.pwrite(fd, b"x" * 4096, random.randrange(256) * 4096)' "$TMP/r/hot" "$TMP/writes" &
+    others+=($!)
+    PIDS+=("${others[@]}")
+    wait_until 10 test -e "$TMP/writes"
+    kill -TERM "$pid"
+    check "end/hot-$n" wait_until 10 ended "$pid"
+    kill -KILL "${others[@]}" 2>/dev/null
+    wait "${others[@]}" 2>/dev/null
+    rm -f "$TMP/writes"
+    ended "$pid" || break
+done
+
 # --- somebody else changes a volume that is mounted with the writeback cache: it is said, once ---
 mkdir -p "$M"
 "$ZIO" mount -f -o writeback "local:$TMP/v" "$M" 2>"$TMP/said" &
