@@ -75,6 +75,7 @@ int run_micro(json_t *result);
 int run_app(json_t *result);
 int run_table(json_t *result);
 int run_fs(json_t *result);
+int run_sock(json_t *result);
 int run_demo(json_t *result);
 int run_report(json_t *result);
 

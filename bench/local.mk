@@ -38,6 +38,7 @@ pkglibexec_PROGRAMS += %D%/zio-bench
 	%D%/app_redis.c \
 	%D%/app_http.c \
 	%D%/app_batch.c \
+	%D%/run_sock.c %D%/sock.h %D%/sock_app.c %D%/worker_sock.c \
 	%D%/prog.c %D%/prog.h \
 	%D%/resp.c %D%/resp.h \
 	%D%/http.c %D%/http.h

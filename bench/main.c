@@ -16,9 +16,9 @@ static const struct {
     const char *name;
     int (*run)(json_t *result);
 } benches[] = {
-    {"copy", run_copy},   {"echo", run_echo},     {"fault", run_fault}, {"alloc", run_alloc},
-    {"micro", run_micro}, {"app", run_app},       {"table", run_table}, {"fs", run_fs},
-    {"demo", run_demo},   {"report", run_report},
+    {"copy", run_copy},   {"echo", run_echo}, {"fault", run_fault},   {"alloc", run_alloc},
+    {"micro", run_micro}, {"app", run_app},   {"table", run_table},   {"fs", run_fs},
+    {"sock", run_sock},   {"demo", run_demo}, {"report", run_report},
 };
 
 int

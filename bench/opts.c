@@ -87,7 +87,7 @@ static const struct argp_option options[] = {
     {"tree", O_TREE, "DIR", 0, "what is untarred (default /usr/include)", 4},
     {"million", O_MILLION, "N", OPTION_ARG_OPTIONAL, "a directory with N names (default 1000000), too", 4},
     {0, 0, 0, 0, "app and report:", 5},
-    {"apps", O_APPS, "LIST", 0, "app: the programs to run", 5},
+    {"apps", O_APPS, "LIST", 0, "app: the programs to run; sock: of redis,nginx, or - for none", 5},
     {"ceiling", O_CEILING, NULL, 0,
      "app: redis also with its large copies left out (and wrong bytes): what copies that cost nothing would "
      "bring",
@@ -285,7 +285,8 @@ parse(int key, char *arg, struct argp_state *st)
         break;
     case ARGP_KEY_END:
         if (!opt.bench)
-            argp_error(st, "which one? copy, echo, fault, alloc, micro, app, table, fs, demo or report");
+            argp_error(st,
+                       "which one? copy, echo, fault, alloc, micro, app, table, fs, sock, demo or report");
         break;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -299,7 +300,7 @@ opts_parse(int argc, char **argv)
     static const struct argp argp = {
         .options = options,
         .parser = parse,
-        .args_doc = "copy|echo|fault|alloc|micro|app|table|demo|report\nfs [DIR|URL]",
+        .args_doc = "copy|echo|fault|alloc|micro|app|table|sock|demo|report\nfs [DIR|URL]",
         .doc = "Measure programs plain and under zIO, interleaved in one run.\v"
                "Every figure is a ratio of slices that ran in alternation: 1.00 is the plain program's "
                "speed, more is "

@@ -37,8 +37,8 @@ plot_possible(void)
 static const char *
 x_key(const char *bench)
 {
-    static const char *const map[][2] = {
-        {"copy", "size"}, {"echo", "copies"}, {"fault", "pages"}, {"alloc", "size"}, {"app", "value"}};
+    static const char *const map[][2] = {{"copy", "size"},  {"echo", "copies"}, {"fault", "pages"},
+                                         {"alloc", "size"}, {"app", "value"},   {"sock", "size"}};
     for (size_t i = 0; i < sizeof map / sizeof *map; i++)
         if (!strcmp(bench, map[i][0]))
             return map[i][1];

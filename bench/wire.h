@@ -11,7 +11,7 @@ enum {
     WORKER_DATA_FD = 4, // the data socket, where the kind has one
 };
 
-enum wkind { WK_COPY = 1, WK_ECHO, WK_ALLOC, WK_MICRO, WK_TABLE, WK_FS };
+enum wkind { WK_COPY = 1, WK_ECHO, WK_ALLOC, WK_MICRO, WK_TABLE, WK_FS, WK_SOCK };
 
 enum wop {
     WOP_SETUP = 1, // kind and parameters; once
@@ -59,12 +59,12 @@ struct wreq {
     uint32_t send;     // echo: enum wsend; alloc: whether the copy is sent
     uint32_t recv;     // echo: enum wrecv
     uint32_t pages;    // echo: pages of the last copy that are read before it is sent
-    uint32_t spread;   // echo: those pages are spread over the message, not its first ones
+    uint32_t spread;   // echo: those pages are spread over the message, not its first ones; sock: a stream
     uint32_t method;   // table: enum tmethod; fs: enum fsop
     uint32_t threads;  // fs: how many read at once
     uint32_t direct;   // fs: with O_DIRECT
-    uint64_t first;    // fs: FSOP_MANY
-    uint64_t count;    // fs: FSOP_MANY, FSOP_LOOKUP
+    uint64_t first;    // fs: FSOP_MANY; sock: the other end's CPU
+    uint64_t count;    // fs: FSOP_MANY, FSOP_LOOKUP; sock: this end's CPU
     char path[400];    // table: the file; fs: the directory to work in
     char url[400];     // fs: the volume, where the worker goes to it through libfsclient
 };

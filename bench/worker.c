@@ -55,6 +55,8 @@ kind_ops(uint32_t kind)
         return &worker_table;
     case WK_FS:
         return &worker_fs;
+    case WK_SOCK:
+        return &worker_sock;
     }
     return NULL;
 }

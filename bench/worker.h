@@ -20,7 +20,7 @@ struct wkind_ops {
     int (*slice)(const struct wreq *q, struct wrep *p);
 };
 
-extern const struct wkind_ops worker_copy, worker_alloc, worker_micro, worker_table, worker_fs;
+extern const struct wkind_ops worker_copy, worker_alloc, worker_micro, worker_table, worker_fs, worker_sock;
 
 // Serves the echo connection until the client closes it. Returns an exit code.
 int worker_echo(const struct wreq *q, int fd);

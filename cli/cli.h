@@ -29,6 +29,7 @@ enum cli_exit {
     X(fs, "make, fill, list and check volumes: files that other programs reach with zio run --fs")           \
     X(mount, "mount a volume on a directory, for programs that nothing can be preloaded into")               \
     X(umount, "unmount a volume")                                                                            \
+    X(sockmap, "let connections of chosen control groups pass by TCP on this machine")                       \
     X(bench, "run zIO's benchmarks")                                                                         \
     X(help, "explain a command")
 
@@ -46,6 +47,16 @@ int cli_error(int code, const char *name, const char *fmt, ...) __attribute__((f
 // An argp parser for commands whose non-options are passed on as they are (a program and its arguments): call
 // it from the parser for ARGP_KEY_ARG and ARGP_KEY_ARGS; `rest` is NULL-terminated, being the end of argv.
 error_t cli_rest(int key, struct argp_state *state, int *argc, char ***rest);
+
+// --- sockmap.c ---
+// Puts this process into a control group of its own whose same-host connections pass by TCP. Where that
+// cannot be done, or `program` takes no library, says why on standard error, and that plain TCP is used.
+// `command` opens messages.
+void sockmap_join(const char *command, const char *program);
+
+// Asks zio-sockmap whether sockets can be joined here: its one line goes to why[len]. 0: they can. -EACCES:
+// they cannot. -ENOENT: zio was built without.
+int sockmap_ask(char *why, size_t len);
 
 // --- paths.c ---
 // Where zIO's own files are. Both write an absolute path to out[len] and return 0, or -ENOENT and, in out,

@@ -9,7 +9,7 @@
 
 static const char *const names[] = {"uffd",      "kernelfaults", "move",         "wp",
                                     "events",    "pagemapscan",  "procmapquery", "populatewrite",
-                                    "fuseclone", "fusekillpriv", "fuseepoch"};
+                                    "fuseclone", "fusekillpriv", "fuseepoch",    "sockmap"};
 
 static bool
 is(const char *item, size_t len, const char *name)

@@ -8,7 +8,7 @@
 
 #define FEATURES_LIST                                                                                        \
     "uffd, kernelfaults, move, wp, events, pagemapscan, procmapquery, populatewrite, fuseclone, "            \
-    "fusekillpriv, fuseepoch"
+    "fusekillpriv, fuseepoch, sockmap"
 
 // 0, or -EINVAL with the first item that is wrong in bad[len].
 int features_check(const char *list, char *bad, size_t len);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // zio-fs, which `zio fs` becomes: options, the volume, and the table of commands.
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -113,20 +112,6 @@ static const struct command commands[] = {
 };
 
 #define NCOMMANDS (sizeof commands / sizeof commands[0])
-
-int
-cli_error(int code, const char *name, const char *fmt, ...)
-{
-    va_list ap;
-
-    fflush(stdout);
-    fprintf(stderr, "%s: ", name);
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fputc('\n', stderr);
-    return code;
-}
 
 static bool told; // the library has said what went wrong
 

@@ -61,7 +61,8 @@ paths_find_library(const char *name, char *out, size_t len)
     else
         ok = (exe_dir(self) == 0 &&
               (try_place(self, "/libzio/.libs", name, R_OK, found, tried, sizeof tried) ||
-               try_place(self, "/fsclient/.libs", name, R_OK, found, tried, sizeof tried))) ||
+               try_place(self, "/fsclient/.libs", name, R_OK, found, tried, sizeof tried) ||
+               try_place(self, "/../libzio/.libs", name, R_OK, found, tried, sizeof tried))) ||
              try_place(PKGLIBDIR, "", name, R_OK, found, tried, sizeof tried) ||
              try_place(PKGLIBDIR, "/..", name, R_OK, found, tried, sizeof tried);
     return answer(ok, found, tried, out, len);

@@ -41,6 +41,7 @@ struct probe {
     X(cgroup, "-", false, "memory limit of the control group")                                               \
     X(fslibrary, "-", false, "file system: libfsclient.so, for zio run --fs")                                \
     X(fuse, "2.6.14", false, "file system: FUSE, for zio mount")                                             \
+    X(sockmap, "6.2", false, "sockmap: the programs of zio run --sockmap")                                   \
     X(library, "-", true, "libzio.so, tried on a real copy")
 
 #define X(id, kernel, needed, title) void probe_##id(struct probe *p);

@@ -255,3 +255,24 @@ probe_cgroup(struct probe *p)
     else
         probe_say(p, PROBE_OK, "", "%s (%.120s); zIO keeps a share of it", text_bytes(size, limit), where);
 }
+
+void
+probe_sockmap(struct probe *p)
+{
+    char why[256] = "";
+    int err;
+
+    if (features_hidden("sockmap")) {
+        probe_say(p, PROBE_DEGRADED, "unset ZIO_FEATURES", "taken away by ZIO_FEATURES=-sockmap");
+        return;
+    }
+    err = sockmap_ask(why, sizeof why);
+    if (err == -ENOENT)
+        probe_say(p, PROBE_DEGRADED, "sudo apt install clang bpftool libbpf-dev", "%s", why);
+    else if (err)
+        probe_say(p, PROBE_DEGRADED, "", "%s: connections use plain TCP", why);
+    else if (strstr(why, "no BPF file system"))
+        probe_say(p, PROBE_OK, "sudo mount -t bpf bpf /sys/fs/bpf", "%s", why);
+    else
+        probe_say(p, PROBE_OK, "", "%s", why);
+}

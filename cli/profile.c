@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// `zio profile`: runs a program with libzio-profile.so preloaded and reports when it has ended, whatever way
-// it ends. The table of copies is a memfd of this process, which profiled processes open through /proc.
+// zio-profile, which `zio profile` becomes: runs a program with libzio-profile.so preloaded and reports when
+// it has ended, whatever way it ends. The table of copies is a memfd of this process, which profiled
+// processes open through /proc.
 #include "cli/profile.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 
 #include "cli/cli.h"
 #include "cli/launch.h"
+#include "config.h"
 
 #define NAME "zio profile"
 #define DEFAULT_MINIMUM 4096
@@ -217,7 +219,7 @@ static const struct argp argp = {
 };
 
 int
-cmd_profile(int argc, char **argv)
+main(int argc, char **argv)
 {
     struct options o = {.minimum = DEFAULT_MINIMUM, .top = DEFAULT_TOP};
     struct profile_run run = {0};
@@ -225,6 +227,9 @@ cmd_profile(int argc, char **argv)
     char library[3 * PATH_MAX];
     int rc;
 
+    argp_program_version = "zio " PACKAGE_VERSION;
+    argp_program_bug_address = "<" PACKAGE_BUGREPORT ">";
+    argp_err_exit_status = CLI_USAGE;
     if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &o) != 0 || o.argc == 0)
         return CLI_USAGE;
     if (paths_find_library("libzio-profile.so", library, sizeof library) != 0)

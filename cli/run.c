@@ -17,6 +17,7 @@ enum { OPT_FS = 256, OPT_SOCKMAP, OPT_FEATURES, OPT_POLICY, OPT_DISABLE };
 struct run {
     int argc;
     char **argv; // the program and its arguments
+    bool sockmap;
 };
 
 static const struct argp_option options[] = {
@@ -35,7 +36,8 @@ static const struct argp_option options[] = {
      "Serve PATH from the volume URL (local:DIR; see zio fs format), read-only with 'ro,'; may be given "
      "several times",
      0},
-    {"sockmap", OPT_SOCKMAP, NULL, 0, "Redirect same-host connections past TCP (not in this build)", 0},
+    {"sockmap", OPT_SOCKMAP, NULL, 0,
+     "Let connections between programs of this machine pass by TCP (needs root; see zio-sockmap(8))", 0},
     {0},
 };
 
@@ -152,8 +154,7 @@ parse(int key, char *arg, struct argp_state *state)
         put_route(state, arg);
         return 0;
     case OPT_SOCKMAP:
-        argp_failure(state, CLI_USAGE, 0,
-                     "--sockmap: socket redirection is not built into this version of zIO");
+        run->sockmap = true;
         return 0;
     case ARGP_KEY_NO_ARGS:
         argp_error(state, "which program?");
@@ -195,5 +196,7 @@ cmd_run(int argc, char **argv)
     if (library[strcspn(library, ": ")])
         return cli_error(CLI_BROKEN, NAME, "%s: LD_PRELOAD takes no path with a blank or a colon in it",
                          library);
+    if (run.sockmap)
+        sockmap_join(NAME, run.argv[0]);
     return launch_exec(NAME, library, run.argv);
 }

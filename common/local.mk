@@ -1,1 +1,1 @@
-noinst_HEADERS += %D%/counters.h %D%/forkgate.h %D%/statpage.h
+noinst_HEADERS += %D%/counters.h %D%/forkgate.h %D%/sockmap.h %D%/statpage.h

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/sockmap.h"
 #include "libzio/zio.h"
 
 struct zio_config zio_cfg = {.threshold = 128 << 10, .start_ms = 40, .log_level = 1};
@@ -91,7 +92,8 @@ read_features(const char *list)
                  {"pagemapscan", 0},
                  {"fuseclone", 0}, // zio mount's
                  {"fusekillpriv", 0},
-                 {"fuseepoch", 0}};
+                 {"fuseepoch", 0},
+                 {"sockmap", 0}}; // zio run --sockmap's
 
     for (const char *v = list; *v; v += strspn(v, ",")) {
         size_t n = strcspn(v, ","), i;
@@ -140,6 +142,8 @@ zio_config_read(char **env)
         else if (strcmp(v, "0") != 0)
             bad("ZIO_DISABLE", v, "give 1 or 0");
     }
+    if ((v = value_of(env, ZSM_ENV)) && strcmp(v, "1") == 0)
+        zio_cfg.sockmap = true;
     if ((v = value_of(env, "ZIO_POLICY")) && *v) {
         if (strcmp(v, "always") == 0)
             zio_cfg.always = true;

@@ -24,6 +24,7 @@
 #include "libzio/real.h"
 #include "libzio/route_map.h"
 #include "libzio/route_priv.h"
+#include "libzio/sockmap.h"
 #include "libzio/sys.h"
 #include "libzio/uffd.h"
 #include "libzio/uffd_compat.h"
@@ -304,6 +305,8 @@ start(int argc, char **argv, char **envp)
     memops_init();
     zio_lock_init();
     zio_config_read(envp);
+    if (zio_cfg.sockmap)
+        zio_sockmap_begin();
     zio_fd_ours_add(&uffd_pool);
     zio_fd_ours_add(&uffd_arena);
     zio_fd_ours_add(&uffd_general);

@@ -33,7 +33,7 @@ zio_fs_map = %D%/hooks_fs_copy.c %D%/route_bus.c %D%/route_map.c %D%/route_map_p
 %C%_libzio_la_SOURCES = $(zio_pure) $(zio_fs_paths) $(zio_fs_core) $(zio_fs_map) \
   %D%/alloc.c %D%/area.c %D%/area_fork.c %D%/area_pages.c %D%/calibrate.c %D%/cancel.c %D%/config.c %D%/copy.c %D%/front.c \
   %D%/helper.c %D%/hooks_fd.c %D%/hooks_mem.c %D%/hooks_proc.c %D%/hooks_recv.c %D%/hooks_send.c %D%/hooks_sig.c \
-  %D%/init.c %D%/iobuf.c %D%/limits.c %D%/lock.c %D%/real.c %D%/stats.c %D%/uffd.c %D%/vmquery.c
+  %D%/init.c %D%/iobuf.c %D%/limits.c %D%/lock.c %D%/real.c %D%/sockmap.c %D%/sockmap.h %D%/stats.c %D%/uffd.c %D%/vmquery.c
 %C%_libzio_la_CFLAGS = $(ZIO_CFLAGS) -fno-stack-protector -ftls-model=initial-exec -fexceptions
 %C%_libzio_la_LIBADD = %D%/libmemops.la
 # An anonymous version script: memcpy@GLIBC_2.14 would not be interposed by a versioned one. Bound at load, since the

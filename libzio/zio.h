@@ -45,6 +45,7 @@ enum zio_feature {
 
 struct zio_config {
     size_t threshold; // bytes; the smallest copy that is considered
+    bool sockmap;     // sockets may be joined: zio_sockmap_begin()
     bool disabled;
     bool always;           // ZIO_POLICY=always: elide whatever the cost model says
     uint32_t start_ms;     // CPU time that the program has had before anything is elided

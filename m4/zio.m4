@@ -26,3 +26,20 @@ AC_DEFUN([ZIO_WARNINGS], [
   ZIO_CFLAGS="-std=gnu11 -fvisibility=hidden $ZIO_WARN"
   AC_SUBST([ZIO_CFLAGS])
 ])
+
+# What bpf/ needs. Without one of the parts, zio is built without sockmap; with --enable-sockmap, that is an error.
+AC_DEFUN([ZIO_BPF], [
+  AC_ARG_ENABLE([sockmap], [AS_HELP_STRING([--enable-sockmap], [fail where socket redirection cannot be built (default: build it where it can be)])],
+    [], [enable_sockmap=auto])
+  PKG_CHECK_MODULES([LIBBPF], [libbpf >= 1.0], [zio_bpf=yes], [zio_bpf="no (apt install libbpf-dev)"])
+  AC_PATH_PROG([CLANG], [clang], [])
+  AC_PATH_PROG([BPFTOOL], [bpftool], [], [$PATH:/usr/sbin:/sbin])
+  AC_ARG_VAR([VMLINUX_BTF], [file with the kernel's types (default /sys/kernel/btf/vmlinux)])
+  AS_IF([test -z "$VMLINUX_BTF"], [VMLINUX_BTF=/sys/kernel/btf/vmlinux])
+  AS_IF([test -z "$CLANG"], [zio_bpf="no (apt install clang)"],
+    [test -z "$BPFTOOL" || ! "$BPFTOOL" version >/dev/null 2>&1], [zio_bpf="no (apt install bpftool)"],
+    [test ! -r "$VMLINUX_BTF"], [zio_bpf="no (this kernel has no $VMLINUX_BTF: CONFIG_DEBUG_INFO_BTF)"])
+  AS_IF([test "$enable_sockmap" = no], [zio_bpf="no (--disable-sockmap)"])
+  AS_IF([test "$enable_sockmap" = yes && test "$zio_bpf" != yes], [AC_MSG_ERROR([--enable-sockmap: $zio_bpf])])
+  AM_CONDITIONAL([HAVE_BPF], [test "$zio_bpf" = yes])
+])

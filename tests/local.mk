@@ -22,6 +22,7 @@ include tests/fsprog/local.mk
 include tests/oracle/local.mk
 include tests/programs/local.mk
 include tests/route/local.mk
+include tests/sockmap/local.mk
 include tests/suites/local.mk
 include tests/unit/local.mk
 

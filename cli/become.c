@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// `zio fs`, `zio mount` and `zio umount`: they become zio-fs and zio-mount, which parse their own arguments.
-// Apart from zio, which starts other programs and must not bring a database with it.
+// The commands that are programs of their own, with arguments of their own: zio becomes them. It starts other
+// programs, and must be quick about it: no database, no symbol reader comes with it.
 #include <errno.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,4 +40,23 @@ cmd_umount(int argc, char **argv)
 {
     (void)argc;
     return become("zio-mount", "/fsclient/fuse", argv);
+}
+
+int
+cmd_profile(int argc, char **argv)
+{
+    (void)argc;
+    return become("zio-profile", "/cli", argv);
+}
+
+int
+cmd_bench(int argc, char **argv)
+{
+    char self[PATH_MAX] = "";
+
+    (void)argc;
+    // Where it is installed, zio-bench is not beside zio, which it runs.
+    if (readlink("/proc/self/exe", self, sizeof self - 1) > 0)
+        setenv("ZIO_EXE", self, 1);
+    return become("zio-bench", "/bench", argv);
 }
