@@ -149,7 +149,7 @@ fs_df(struct fs_args *a, struct fsc *fs)
 int
 fs_info(struct fs_args *a, struct fsc *fs)
 {
-    char uuid[40], t1[TEXT_MAX], t2[TEXT_MAX], t3[TEXT_MAX], t4[TEXT_MAX], t5[TEXT_MAX];
+    char uuid[40], t1[TEXT_MAX], t2[TEXT_MAX], t3[TEXT_MAX], t4[TEXT_MAX], trash[TEXT_MAX];
     struct fsc_info in;
     struct fsc_usage u;
     const uint8_t *b = in.uuid;
@@ -162,6 +162,7 @@ fs_info(struct fs_args *a, struct fsc *fs)
     snprintf(uuid, sizeof uuid, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0],
              b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
     text_clean(in.label);
+    snprintf(trash, sizeof trash, in.trash_seconds ? "%u s" : "none", in.trash_seconds);
     if (a->json)
         return fs_print_json(json_pack("{s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:i}", "url",
                                        a->url, "driver", in.driver, "label", in.label, "uuid", uuid, "schema",
@@ -171,12 +172,10 @@ fs_info(struct fs_args *a, struct fsc *fs)
                                        "trash_seconds", (int)in.trash_seconds));
     // Each buffer is used once: the arguments are all made before anything is printed.
     printf("volume      %s%s%s\nuuid        %s\nchunk size  %s\nspace       %s%s%s\ninodes      %llu%s%s\n"
-           "trash       %s%s\nschema      %u\n",
+           "trash       %s\nschema      %u\n",
            a->url, *in.label ? "  " : "", in.label, uuid, text_bytes(t1, in.chunk_size),
            text_bytes(t2, u.space), u.max_space ? " of " : "", u.max_space ? text_bytes(t3, u.max_space) : "",
            (unsigned long long)u.inodes, u.max_inodes ? " of " : "",
-           u.max_inodes ? text_count(t4, u.max_inodes) : "",
-           in.trash_seconds ? text_count(t5, in.trash_seconds) : "none", in.trash_seconds ? " s" : "",
-           in.schema);
+           u.max_inodes ? text_count(t4, u.max_inodes) : "", trash, in.schema);
     return CLI_OK;
 }

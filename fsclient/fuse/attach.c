@@ -13,12 +13,15 @@
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fsclient/fuse/mount.h"
 
 #define FSTYPE "fuse.zio"
 #define STACK_MAX 32 // mounts on top of each other that are looked at
+#define BUSY_MS 1000 // for so long `zio umount` asks again
+#define BUSY_REST_MS 20
 
 // A line of /proc/self/mountinfo (proc(5)).
 struct entry {
@@ -119,6 +122,21 @@ attach_detach(const char *dir, bool lazy)
     if (geteuid() != 0)
         return run_fusermount(dir, lazy);
     return umount2(dir, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0 ? 0 : -errno;
+}
+
+// A program's last references may go a moment after its end (an mm that somebody looked at by /proc,
+// descriptors that were on their way through a socket): what is busy may not be for long.
+static int
+detach_patiently(const char *dir)
+{
+    const struct timespec rest = {.tv_nsec = BUSY_REST_MS * 1000000};
+    int err = attach_detach(dir, false);
+
+    for (int i = 0; err == -EBUSY && i < BUSY_MS / BUSY_REST_MS; i++) {
+        nanosleep(&rest, NULL);
+        err = attach_detach(dir, false);
+    }
+    return err;
 }
 
 // Attributes of the root the kernel may still have; how full it is, it must ask.
@@ -255,7 +273,7 @@ umount_one(const char *arg, bool lazy)
         say("%s: no volume is mounted there", dir);
         err = -EINVAL;
     } else {
-        err = attach_detach(dir, lazy || is_dead(dir));
+        err = lazy || is_dead(dir) ? attach_detach(dir, true) : detach_patiently(dir);
         if (err == -EBUSY)
             say("%s is in use: files are open there, or it is somebody's current directory ('fuser -vm %s' "
                 "shows "

@@ -136,8 +136,12 @@ rest(struct loop *l, struct worker *w)
     // The leader may have gone to serve, with nobody to send, since we asked.
     w->sent = l->end || !atomic_exchange(&l->led, true);
     if (!w->sent) {
-        w->below = l->resting;
-        l->resting = w;
+        struct worker **p = &l->resting;
+
+        while (*p && !w->buf.mem) // whoever has no buffer comes last
+            p = &(*p)->below;
+        w->below = *p;
+        *p = w;
     }
     while (!w->sent && !l->end)
         pthread_cond_wait(&w->go, &l->lock);
@@ -309,6 +313,21 @@ take(struct loop *l, struct worker *w)
     return n;
 }
 
+// There was no memory for the thread's buffer: let one lead that has his, or try again in a moment.
+static void
+without_buffer(struct loop *l, struct worker *w)
+{
+    const struct timespec a_moment = {.tv_nsec = 1000000};
+
+    if (w->leads) {
+        w->leads = false;
+        l->led = false;
+    }
+    nanosleep(&a_moment, NULL);
+    rest(l, w);
+    w->leads = true;
+}
+
 static void *
 work(void *arg)
 {
@@ -329,11 +348,13 @@ work(void *arg)
         } else if (n == -EAGAIN) {
             rest(l, w);
             w->leads = true;
+        } else if (n == -ENOMEM && !w->buf.mem) {
+            without_buffer(l, w);
         } else if (n != -EINTR) {
             break;
         }
     }
-    end_all(l, n < 0 && n != -EAGAIN && n != -EINTR ? n : 0);
+    end_all(l, n < 0 && n != -EAGAIN && n != -EINTR && n != -ENOMEM ? n : 0);
     free(w->buf.mem);
     w->over = true;
     return NULL;

@@ -55,6 +55,7 @@ struct mount {
     uint64_t chunk_size;
     double entry_timeout; // opt.timeout, or 0 where the kernel can't be told of changed names
     int ready_fd;         // where the parent waits; -1
+    dev_t dev;            // of what we mounted; 0: not known
     _Atomic bool dirty;   // something changed since the last maintenance
 };
 

@@ -43,9 +43,20 @@ session_ready(struct mount *m)
 
 // ---- the end, by a signal ----
 
+// Does what we mounted lie on top at its place? It may have been detached (umount -l) while files were open,
+// and another mounted there since; or lie over another, that is not ours to take away.
+static bool
+is_on_top(const struct mount *m)
+{
+    dev_t dev;
+
+    return m->dev == 0 || (mount_device(m->opt.dir, &dev) == 0 && dev == m->dev);
+}
+
 static struct ender {
     struct mount *m;
     pthread_t thread;
+    bool running;
     sigset_t set;
     _Atomic bool over; // the loop has ended
 } ender;
@@ -66,16 +77,21 @@ static void
 end_mount(const struct ender *e)
 {
     const char *dir = e->m->opt.dir;
-    int err;
+    int err = 0;
 
-    write_back(dir);
-    err = attach_detach(dir, false);
+    if (is_on_top(e->m)) {
+        write_back(dir);
+        err = attach_detach(dir, false);
+    }
     if (err == -EBUSY) {
         say("%s is in use; it is taken away now, and what is open there fails from now on", dir);
         err = attach_detach(dir, true);
     }
     if (err && !e->over)
         say("%s cannot be unmounted: %s; the service ends all the same", dir, strerror(-err));
+    // While requests are still answered: to have a page dropped may wait for a read of it. Without an answer
+    // it would wait for ever, no signal ends that wait, and the connection lasts as long as it does.
+    watch_stop();
     // Where the last user is gone the kernel ends the connection by itself; else we do.
     loop_end();
 }
@@ -100,7 +116,7 @@ static struct keeper {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t end;
-    bool stop;
+    bool running, stop;
 } keeper = {.lock = PTHREAD_MUTEX_INITIALIZER, .end = PTHREAD_COND_INITIALIZER};
 
 static void *
@@ -157,8 +173,11 @@ start_threads(struct mount *m)
     ender.m = keeper.m = m;
     loop_init(m);
     err = pthread_create(&ender.thread, NULL, wait_for_signal, &ender);
-    if (!err)
+    ender.running = err == 0;
+    if (!err) {
         err = pthread_create(&keeper.thread, NULL, keep, &keeper);
+        keeper.running = err == 0;
+    }
     return err ? -err : watch_start(m);
 }
 
@@ -166,13 +185,17 @@ static void
 stop_threads(void)
 {
     ender.over = true;
-    pthread_kill(ender.thread, SIGTERM); // pending, if it is not waiting yet
-    pthread_join(ender.thread, NULL);
-    pthread_mutex_lock(&keeper.lock);
-    keeper.stop = true;
-    pthread_cond_signal(&keeper.end);
-    pthread_mutex_unlock(&keeper.lock);
-    pthread_join(keeper.thread, NULL);
+    if (ender.running) {
+        pthread_kill(ender.thread, SIGTERM); // pending, if it is not waiting yet
+        pthread_join(ender.thread, NULL);
+    }
+    if (keeper.running) {
+        pthread_mutex_lock(&keeper.lock);
+        keeper.stop = true;
+        pthread_cond_signal(&keeper.end);
+        pthread_mutex_unlock(&keeper.lock);
+        pthread_join(keeper.thread, NULL);
+    }
     watch_stop();
     locks_stop();
     loop_free();
@@ -206,14 +229,11 @@ mount_args(const struct mount *m, struct fuse_args *args)
 
 // The kernel reads ahead 128 KiB unless root tells it more.
 static void
-set_read_ahead(const char *dir)
+set_read_ahead(dev_t dev)
 {
     char path[64];
-    dev_t dev;
     FILE *f;
 
-    if (mount_device(dir, &dev) != 0)
-        return;
     snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", major(dev), minor(dev));
     f = fopen(path, "we");
     if (f) {
@@ -227,10 +247,10 @@ serve(struct mount *m)
 {
     int err = start_threads(m);
 
-    if (!err)
-        err = loop_run();
-    else
+    if (err)
         say("cannot start threads: %s", strerror(-err));
+    else if ((err = loop_run()) != 0)
+        say("requests cannot be served, for want of threads or memory: %s", strerror(-err));
     stop_threads();
     return err < 0 ? EXIT_FAIL : 0;
 }
@@ -255,10 +275,12 @@ session_run(struct mount *m)
         say("%s cannot be mounted: see the message above", m->opt.dir);
         goto out;
     }
-    set_read_ahead(m->opt.dir);
+    if (mount_device(m->opt.dir, &m->dev) == 0)
+        set_read_ahead(m->dev);
     if (wire_start(m) == 0)
         code = serve(m);
-    fuse_session_unmount(m->se);
+    if (is_on_top(m))
+        fuse_session_unmount(m->se);
 out:
     if (m->se)
         fuse_session_destroy(m->se);

@@ -208,6 +208,7 @@ watch_stop(void)
         pthread_cond_signal(&again.more);
         pthread_mutex_unlock(&again.lock);
         pthread_join(again.thread, NULL);
+        again.running = false;
     }
     if (watch.running) {
         watch.stop = true;
@@ -215,6 +216,9 @@ watch_stop(void)
         while (pthread_kill(watch.thread, SIGNAL_WAKE) == 0 && !watch.ended)
             nanosleep(&rest, NULL);
         pthread_join(watch.thread, NULL);
+        watch.running = false;
     }
     free(watch.ino);
+    watch.ino = NULL;
+    watch.n = watch.size = 0;
 }

@@ -40,6 +40,9 @@ expect 0 "$zio" fs info "$url"
 printed out 'a label'
 expect 0 "$zio" fs info --json "$url"
 json "$tmp/out" 'j["label"] == "a label"' 'j["chunk_size"] == 64 << 20' 'j["trash_seconds"] == 3600' 'j["inodes"] == 1'
+expect 0 "$zio" fs format --trash 604800 "$url.week"
+expect 0 "$zio" fs info "$url.week"
+printed out '604800 s'
 if [ -w /dev/full ]; then
     "$zio" fs info "$url" >/dev/full 2>"$tmp/err"
     [ $? = 1 ] || fail "zio fs info >/dev/full"

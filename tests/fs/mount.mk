@@ -8,3 +8,6 @@ check_PROGRAMS += %D%/mount_io %D%/mount_peer
 %C%_mount_io_SOURCES = %D%/mount_io.c
 %C%_mount_peer_SOURCES = %D%/mount_peer.c
 %C%_mount_peer_LDADD = $(FSCLIENT_LIBS)
+check_LTLIBRARIES += %D%/few_threads.la
+%C%_few_threads_la_SOURCES = %D%/few_threads.c
+%C%_few_threads_la_LDFLAGS = -module -shared -avoid-version -rpath /nowhere

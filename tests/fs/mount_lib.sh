@@ -56,12 +56,21 @@ mount_on() {
     timeout 30 "$ZIO" mount "$@" "local:$TMP/$vol" "$TMP/$dir"
 }
 
+# users DIR: which processes use the mount $TMP/DIR, and by what.
+users() {
+    local link to
+    for link in /proc/[0-9]*/{cwd,root,exe,fd/*,map_files/*}; do
+        to=$(readlink "$link") && [[ $to == "$TMP/$1"* ]] || continue
+        echo "    in use: $link $to ($(cat "/proc/$(cut -d / -f 3 <<<"$link")/comm"))"
+    done 2>/dev/null
+}
+
 # unmount DIR: unmounts $TMP/DIR and waits for the server's end.
 unmount() {
     local pid
     pid=$(servers "$TMP/$1")
-    timeout 30 "$ZIO" umount "$TMP/$1" || return 1
-    [ -z "$pid" ] || wait_until 10 ended "$pid"
+    timeout 30 "$ZIO" umount "$TMP/$1" || { users "$1"; return 1; }
+    [ -z "$pid" ] || wait_until 20 ended "$pid" || { echo "    process $pid still runs, without its mount"; return 1; }
 }
 
 mounted() {

@@ -52,7 +52,11 @@ expect mount/twice 1 'mounted already' "$ZIO" mount "$V" "$M"
 exec 3>"$M/open"
 expect umount/busy 1 'in use' "$ZIO" umount "$M"
 check umount/busy-stays test "$(cat "$M/file")" = kept
+"$ZIO" umount "$M" >"$TMP/out" 2>&1 3>&- &
+wait_until 10 test "/proc/$!/exe" -ef "$top_builddir/fsclient/fuse/zio-mount"
 exec 3>&-
+check umount/busy-no-more wait $!
+mount_on v m
 check umount unmount m
 check umount/gone eval '! mounted m'
 
@@ -99,6 +103,33 @@ mount_on v m
 pid=$(servers "$M")
 fusermount3 -u "$M"
 check signal/fusermount wait_until 10 ended "$pid"
+
+# --- only its own mount is taken away: not one below it, nor one that came to the same place later ---
+if [ "$(id -u)" = 0 ]; then
+    volume w
+    mount_on w m
+    echo other >"$M/file"
+    unmount m
+    mount --bind "$TMP/w" "$M"
+    mount_on v m
+    pid=$(servers "$M")
+    exec 3>"$M/open"
+    kill -TERM "$pid"
+    check own/ends wait_until 10 ended "$pid"
+    check own/below test -e "$M/volume.conf"
+    exec 3>&-
+    umount "$M"
+    mount_on v m
+    pid=$(servers "$M")
+    exec 3>"$M/open"
+    "$ZIO" umount -l "$M"
+    mount_on w m
+    kill -TERM "$pid"
+    check own/lazy-ends wait_until 10 ended "$pid"
+    check own/later test "$(cat "$M/file")" = other
+    exec 3>&-
+    unmount m
+fi
 
 # --- foreground ---
 spawn "$ZIO" mount -f "$V" "$M"

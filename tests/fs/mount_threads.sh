@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # deadline: 150
 # The threads that serve a mount: none is ended or made anew meanwhile, one alone is enough, many programs at once get
-# right bytes with each way of waiting for requests, and the mount ends while some wait.
-# usage: mount_threads.sh
+# right bytes with each way of waiting for requests, the mount outlives a want of threads or memory, and it ends while some wait.
 . "$(dirname "$0")/mount_lib.sh"
 
 M=$TMP/m
@@ -54,6 +53,44 @@ check noclone/said grep -q 'not polled for' "$TMP/said"
 check noclone/work test "$(files "$M/d" 100)" = "$(files "$TMP/disk" 100)"
 unmount m
 
+# --- no threads, or few: it is said and nothing is left, or it works ---
+for n in 0 1 2 3 4 5 6; do
+    LD_PRELOAD=$top_builddir/tests/fs/.libs/few_threads.so FEW_THREADS=$n mount_on v m >"$TMP/said" 2>&1
+    code=$?
+    pid=$(servers "$M")
+    if [ $code = 0 ]; then
+        check "few/$n/work" test "$(timeout 20 bash -c "$(declare -f files); files '$M/d' 100")" = "$(files "$TMP/disk" 100)"
+        unmount m
+        few=$n
+    else
+        check "few/$n/code" test $code = 1
+        check "few/$n/said" grep -q threads "$TMP/said"
+        check "few/$n/unmounted" eval '! mounted m'
+    fi
+    check "few/$n/ends" test -z "$pid" -o $code = 0
+done
+check few/some test "${few:-none}" = 6
+
+# --- memory runs short while it works: who asks may be told, but the mount stays ---
+limited() {
+    local pid size i
+    mount_on v m
+    pid=$(servers "$M")
+    size=$(awk '$1 == "VmSize:" { print $2 * 1024 }' "/proc/$pid/status")
+    prlimit --pid "$pid" --as=$((size + $1)):
+    for i in 1 2 3 4; do files "$M/d$i" 30 >/dev/null 2>&1 & done
+    for i in 1 2 3 4; do dd if=/dev/zero of="$M/z$i" bs=1M count=8 conv=fsync status=none 2>/dev/null & done
+    wait
+    for i in 1 2 3 4; do cat "$M/z$i" >/dev/null 2>&1 & done
+    wait
+    mounted m && ! ended "$pid" && prlimit --pid "$pid" --as=unlimited: && rm -rf "$M"/[dz][1-4] &&
+        [ "$(files "$M/d" 30)" = "$(files "$TMP/disk" 30)" ]
+}
+for mib in 0 1 9 17 27; do
+    check "memory/$mib" limited $((mib << 20))
+    unmount m
+done
+
 # --- the end, by a signal, while a lock is waited for and a thread is asleep in the kernel ---
 mount_on v m
 pid=$(servers "$M")
@@ -68,6 +105,35 @@ check end/by-signal wait_until 20 ended "$pid"
 wait $waiter
 exec 3<&-
 check end/unmounted eval '! mounted m'
+
+# --- the end, by a signal, while pages are read that another process changes: telling the kernel of the change waits for
+# --- a page, and the page for an answer ---
+head -c 1M /dev/zero >"$TMP/source"
+"$ZIO" fs put -qf "local:$TMP/v" "$TMP/source" hot
+for n in {1..12}; do
+    mount_on v m
+    pid=$(servers "$M")
+    others=()
+    for i in 1 2; do
+        /usr/bin/python3 -c 'import os, random, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+while True: os.pread(fd, 4096, random.randrange(256) * 4096)' "$M/hot" 2>/dev/null &
+        others+=($!)
+    done
+    "$ZIO" run --fs "$TMP/r=local:$TMP/v" -- /usr/bin/python3 -c 'import os, random, sys
+fd = os.open(sys.argv[1], os.O_WRONLY)
+open(sys.argv[2], "w")
+while True: os.pwrite(fd, b"x" * 4096, random.randrange(256) * 4096)' "$TMP/r/hot" "$TMP/writes" &
+    others+=($!)
+    PIDS+=("${others[@]}")
+    wait_until 10 test -e "$TMP/writes"
+    kill -TERM "$pid"
+    check "end/hot-$n" wait_until 10 ended "$pid"
+    kill -KILL "${others[@]}" 2>/dev/null
+    wait "${others[@]}" 2>/dev/null
+    rm -f "$TMP/writes"
+    ended "$pid" || break
+done
 
 # --- somebody else changes a volume that is mounted with the writeback cache: it is said, once ---
 mkdir -p "$M"
