@@ -157,15 +157,18 @@ struct route_use {
 };
 struct route_file *route_begin(struct route_guard *g, struct route_use *u, int fd);
 void route_end(struct route_guard *g, struct route_use *u);
-extern _Atomic bool route_cancels;          // pthread_cancel was called, ever
-void *route_thread(void);                   // a name for the calling thread; NULL: it has none
-bool route_file_last(struct route_file *f); // no reference is left; true: the caller is to end it
+extern _Atomic bool route_cancels;                // pthread_cancel was called, ever
+extern _Thread_local atomic_bool *route_unmasked; // is set while this one is in the guard, signals open
+extern bool route_fenced;                         // who sets it has to order that himself
+void *route_thread(void);                         // a name for the calling thread; NULL: it has none
+bool route_file_last(struct route_file *f);       // no reference is left; true: the caller is to end it
 
 #define ROUTE_COUNTS 4 // reads, their bytes, writes, their bytes; in the order of ZIO_COUNTERS
 #define ROUTE_READS 0
 #define ROUTE_WRITES 2
 void route_count_io(struct route_use *u, unsigned which, uint64_t bytes);
-void route_counts_tell(void); // to the page, those of all threads
+void route_counts_tell(void);      // to the page, those of all threads
+void route_threads_unmasked(void); // the program has handlers from now on; waits
 void route_thread_start(void);
 void route_thread_fork_child(void (*late)(struct route_file *f));
 
