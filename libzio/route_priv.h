@@ -196,7 +196,27 @@ ssize_t route_write(int fd, const void *buf, size_t n);
 ssize_t route_writev(int fd, const struct iovec *iov, int n);
 ssize_t route_pwrite(int fd, const void *buf, size_t n, off_t off);
 ssize_t route_pwritev(int fd, const struct iovec *iov, int n, off_t off, int flags);
-bool route_bad_address(const void *p, size_t n); // surely none of the program's
+
+// ---- the program's memory (route_memory.c) ----
+
+// The kernel would say EFAULT of a pointer to what is not the program's. Costs a few nanoseconds where the
+// mapping is one that this thread has just used. Keeps errno.
+bool route_bad_address(const void *p, size_t n); // may not all be read
+bool route_bad_room(const void *p, size_t n);    // may not all be written
+bool route_bad_string(const char *s);            // may not be read up to its end, or PATH_MAX
+// Bytes of the n at p that may be read, or written where `room`, before the first that may not.
+size_t route_good_bytes(const void *p, size_t n, bool room);
+bool route_no_address(const void *p, size_t n); // ends where the kernel's memory is, or wraps around
+extern _Atomic uint32_t route_memory_changes;
+// Behind a call that takes memory, or a permission, away.
+static inline void
+route_memory_changed(void)
+{
+    if (unlikely(route_on))
+        atomic_fetch_add(&route_memory_changes, 1);
+}
+bool route_memory_number(long nr); // is that such a system call?
+
 // route_fsize.c
 struct rlimit64;
 extern _Atomic uint64_t route_fsize;

@@ -180,6 +180,8 @@ release(struct thread *t, struct route_file *f)
         end_for_others(f);
 }
 
+// `many` is looked at behind the table: f may have been closed, opened again under the same number, and be
+// its maker's alone again since it was found there first. And the table again where `many` had to be set.
 static struct route_file *
 hold(struct thread *t, int fd)
 {
@@ -188,11 +190,12 @@ hold(struct thread *t, int fd)
 
         if (!f)
             return NULL;
-        if (unlikely(f->maker != t) && !atomic_load_explicit(&f->many, memory_order_relaxed))
-            atomic_store_explicit(&f->many, true, memory_order_relaxed);
         atomic_exchange(&t->using, f); // pairs with the fence in route_file_last
-        if (likely(atomic_load_explicit(&route_fds[fd], memory_order_acquire) == f))
-            return f;
+        while (likely(atomic_load_explicit(&route_fds[fd], memory_order_acquire) == f)) {
+            if (likely(f->maker == t) || atomic_load_explicit(&f->many, memory_order_relaxed))
+                return f;
+            atomic_exchange(&f->many, true); // pairs with the same fence
+        }
         release(t, f);
     }
 }
