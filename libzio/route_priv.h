@@ -208,11 +208,12 @@ bool route_bad_string(const char *s);            // may not be read up to its en
 size_t route_good_bytes(const void *p, size_t n, bool room);
 bool route_no_address(const void *p, size_t n); // ends where the kernel's memory is, or wraps around
 extern _Atomic uint32_t route_memory_changes;
-// Behind a call that takes memory, or a permission, away.
+// Behind a call of the program's that takes memory, or a permission, away. (The library's own are of no
+// memory of the program's.)
 static inline void
 route_memory_changed(void)
 {
-    if (unlikely(route_on))
+    if (unlikely(route_on) && route_depth == 0)
         atomic_fetch_add(&route_memory_changes, 1);
 }
 bool route_memory_number(long nr); // is that such a system call?
