@@ -124,13 +124,17 @@ forkgate_enter(void)
 {
     struct gate *g = atomic_load_explicit(&gate, memory_order_acquire);
 
-    if (depth++ > 0)
+    if (depth > 0) {
+        depth++;
         return;
+    }
     for (;;) {
         // Sequentially consistent, like those of forkgate_close: one of the two sees the other.
         atomic_fetch_add(&g->inside, 1);
-        if (atomic_load(&g->state) == OPEN || forks)
+        if (atomic_load(&g->state) == OPEN || forks) {
+            depth = 1; // not before it is counted: a handler may come in between, and enter itself
             return;
+        }
         if (atomic_fetch_sub(&g->inside, 1) == 1)
             wake(&g->inside);
         wait_open(g);

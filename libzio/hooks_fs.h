@@ -41,14 +41,14 @@ fs_flags(int at_flags)
            (at_flags & AT_EMPTY_PATH ? ROUTE_EMPTY : 0);
 }
 
-// A pointer that is surely none of the program's: the kernel would say EFAULT, after it has looked the path
-// up. *r is the result of a look at the target.
+// Room of n bytes that is not the program's: the kernel would say EFAULT, after it has looked the path up. *r
+// is the result of a look at the target.
 static inline bool
-fs_fault(struct route_target *t, int at_flags, const void *p, long *r)
+fs_fault(struct route_target *t, int at_flags, const void *p, size_t n, long *r)
 {
     struct fsc_attr attr;
 
-    if (__builtin_expect(!route_bad_address(p, 1), 1))
+    if (__builtin_expect(!route_bad_room(p, n), 1))
         return false;
     *r = fsc.getattr(t->vol->fs, &t->at, t->path,
                      fs_at_flags(t, at_flags) & (AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH), &attr);

@@ -60,6 +60,12 @@ llseek(int fd, off_t off, int whence)
 
 // ---- attributes ----
 
+static int
+stat_file(struct fsc_file *file, struct stat *st)
+{
+    return route_bad_room(st, sizeof *st) ? -EFAULT : fsc.fstat(file, st);
+}
+
 // A native descriptor may be that of a FIFO of a volume.
 static int
 shown(int r, struct stat *st)
@@ -78,21 +84,21 @@ ZIO_EXPORT int
 fstat(int fd, struct stat *st)
 {
     SETTLE(fd);
-    ON_FILE(fd, shown(real.fstat64(fd, (struct stat64 *)st), st), fsc.fstat(file, st));
+    ON_FILE(fd, shown(real.fstat64(fd, (struct stat64 *)st), st), stat_file(file, st));
 }
 
 ZIO_EXPORT int
 fstat64(int fd, struct stat64 *st)
 {
     SETTLE(fd);
-    ON_FILE(fd, shown(real.fstat64(fd, st), (struct stat *)st), fsc.fstat(file, (struct stat *)st));
+    ON_FILE(fd, shown(real.fstat64(fd, st), (struct stat *)st), stat_file(file, (struct stat *)st));
 }
 
 int __fxstat(int version, int fd, struct stat *st);
 ZIO_EXPORT int
 __fxstat(int version, int fd, struct stat *st)
 {
-    ON_FILE(fd, shown(real.__fxstat(version, fd, st), st), fsc.fstat(file, st));
+    ON_FILE(fd, shown(real.__fxstat(version, fd, st), st), stat_file(file, st));
 }
 
 int __fxstat64(int version, int fd, struct stat64 *st);
@@ -100,7 +106,7 @@ ZIO_EXPORT int
 __fxstat64(int version, int fd, struct stat64 *st)
 {
     ON_FILE(fd, shown(real.__fxstat(version, fd, (struct stat *)st), (struct stat *)st),
-            fsc.fstat(file, (struct stat *)st));
+            stat_file(file, (struct stat *)st));
 }
 
 // By handle, "" with AT_EMPTY_PATH is the file itself.

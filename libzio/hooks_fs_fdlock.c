@@ -196,7 +196,7 @@ route_lock(struct route_file *f, int cmd, struct flock *l)
     struct route_guard g;
     struct fsc_lock r;
 
-    if (route_bad_address(l, sizeof *l))
+    if (cmd == F_GETLK || cmd == F_OFD_GETLK ? route_bad_room(l, sizeof *l) : route_bad_address(l, sizeof *l))
         return -EFAULT;
     if (!route_file_fsc(f))
         return route_file_error(f);

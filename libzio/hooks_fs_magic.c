@@ -97,7 +97,7 @@ routed(int fd)
 static bool
 may_be_magic(const char *path)
 {
-    return !route_bad_address(path, 1) && path[0] == '/' && (path[1] == 'p' || path[1] == 'd');
+    return !route_bad_string(path) && path[0] == '/' && (path[1] == 'p' || path[1] == 'd');
 }
 
 bool

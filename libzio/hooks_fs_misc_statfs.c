@@ -53,7 +53,7 @@ statfs_in(struct route_target *t, void *arg)
     struct statvfs v;
     long r;
 
-    if (fs_fault(t, 0, ((struct statfs_args *)arg)->fs, &r))
+    if (fs_fault(t, 0, ((struct statfs_args *)arg)->fs, sizeof(struct statfs), &r))
         return r;
     r = !*t->path && !t->self ? -ENOENT : fsc.statvfs(t->vol->fs, &t->at, t->path, &v);
     if (r == 0)

@@ -105,7 +105,7 @@ utimens_in(struct route_target *t, void *arg)
 {
     struct attr_args *a = arg;
 
-    if (a->times && route_bad_address(a->times, 1))
+    if (a->times && route_bad_address(a->times, 2 * sizeof *a->times))
         return -EFAULT;
     return fsc.utimens(t->vol->fs, &t->at, t->path, a->times, fs_at_flags(t, a->flags));
 }

@@ -105,7 +105,7 @@ symlink_in(struct route_target *t, void *arg)
 {
     const char *text = ((struct make_args *)arg)->text;
 
-    return route_bad_address(text, 1) ? -EFAULT : fsc.symlink(t->vol->fs, text, &t->at, t->path);
+    return route_bad_string(text) ? -EFAULT : fsc.symlink(t->vol->fs, text, &t->at, t->path);
 }
 
 static long
@@ -145,7 +145,7 @@ readlink_in(struct route_target *t, void *arg)
 
     if (a->size > INT_MAX)
         return -EINVAL;
-    if (fs_fault(t, AT_SYMLINK_NOFOLLOW, a->buf, &n))
+    if (fs_fault(t, AT_SYMLINK_NOFOLLOW, a->buf, 1, &n))
         return n;
     n = fsc.readlink(t->vol->fs, &t->at, t->path, a->buf, a->size);
     return n == -EINVAL && t->self ? -ENOENT : n; // "" of what is no link
@@ -267,7 +267,7 @@ remove(const char *path)
 static bool
 bad_names(const char *path, const char *path2)
 {
-    return route_bad_address(path, 1) || route_bad_address(path2, 1);
+    return route_bad_string(path) || route_bad_string(path2);
 }
 
 static long
@@ -328,8 +328,10 @@ renameat2(int dirfd, const char *path, int dirfd2, const char *path2, unsigned f
 {
     unsigned rf = ROUTE_NOFOLLOW, rf2 = ROUTE_NOFOLLOW | ROUTE_CREATE;
 
-    if (route_idle() || bad_names(path, path2))
+    if (route_idle())
         return (int)rename_out(dirfd, path, dirfd2, path2, &flags);
+    if (bad_names(path, path2))
+        return (int)route_result(-EFAULT);
     fs_magic(&dirfd, &path, &rf);
     fs_magic(&dirfd2, &path2, &rf2);
     return (int)route_call2(dirfd, path, rf, dirfd2, path2, rf2, rename_in, rename_out, &flags);

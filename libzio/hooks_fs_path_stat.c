@@ -19,7 +19,7 @@ stat_in(struct route_target *t, void *arg)
     struct stat_args *a = arg;
     long r;
 
-    if (fs_fault(t, a->flags, a->st, &r))
+    if (fs_fault(t, a->flags, a->st, sizeof *a->st, &r))
         return r;
     return fsc.stat(t->vol->fs, &t->at, t->path, fs_at_flags(t, a->flags), a->st);
 }
@@ -144,7 +144,7 @@ statx_in(struct route_target *t, void *arg)
 
     if ((a->mask & STATX__RESERVED) || (a->flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
         return -EINVAL;
-    if (fs_fault(t, a->flags, a->stx, &r))
+    if (fs_fault(t, a->flags, a->stx, sizeof *a->stx, &r))
         return r;
     r = fsc.getattr(t->vol->fs, &t->at, t->path, fs_at_flags(t, a->flags & ~AT_STATX_SYNC_TYPE), &attr);
     if (r == 0)

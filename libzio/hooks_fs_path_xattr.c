@@ -22,11 +22,11 @@ static bool
 fault(struct route_target *t, const struct xattr_args *a, bool named, long *r)
 {
     *r = -EFAULT;
-    if (named && route_bad_address(a->name, 1))
+    if (named && route_bad_string(a->name))
         return true;
     if (a->value && a->size > 0 && route_bad_address(a->value, a->size))
         return true;
-    return a->buf && a->size > 0 && fs_fault(t, a->flags, a->buf, r);
+    return a->buf && a->size > 0 && fs_fault(t, a->flags, a->buf, 1, r);
 }
 
 static long

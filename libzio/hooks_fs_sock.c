@@ -29,8 +29,8 @@ give(union address *a, socklen_t len, struct sockaddr *to, socklen_t *room)
 static bool
 plain(const struct sockaddr *addr, const socklen_t *len)
 {
-    return route_idle() || !addr || route_bad_address(addr, 1) || route_bad_address(len, sizeof *len) ||
-           (int)*len < 0;
+    return route_idle() || !addr || route_bad_room(len, sizeof *len) || (int)*len < 0 ||
+           route_bad_room(addr, *len);
 }
 
 #define NAME(name)                                                                                           \

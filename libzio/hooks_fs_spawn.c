@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -234,7 +235,9 @@ touches_volumes(const struct spawn *s)
     const char *path = getenv("PATH");
 
     route_file_put(cwd);
-    if (cwd || route_any_fd() || !route_env_complete(s->envp) || wants_libs(s->envp) || leads_in(s->path))
+    // (While the limit is lifted for another thread, the C library's child would have it so for good.)
+    if (cwd || route_any_fd() || route_fsize_limit() != RLIM64_INFINITY || !route_env_complete(s->envp) ||
+        wants_libs(s->envp) || leads_in(s->path))
         return true;
     if (s->search && path)
         for (int i = 0; i < route_nvols; i++)

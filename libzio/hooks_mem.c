@@ -11,6 +11,7 @@
 #include "libzio/hooks_mem.h"
 #include "libzio/real.h"
 #include "libzio/route_map.h"
+#include "libzio/route_priv.h"
 #include "libzio/vmquery.h"
 #include "libzio/zio.h"
 
@@ -101,12 +102,16 @@ hook_reserve(void *addr, size_t len, int flags)
 ZIO_EXPORT int
 munmap(void *addr, size_t len)
 {
+    int r;
+
     if (unlikely(!zio_real_ready))
         zio_real_init();
     if (rmap_meets(addr, len) && !((uintptr_t)addr & ZPAGE_MASK))
         route_map_forget(START(addr), END(addr, len));
     hook_munmap(addr, len);
-    return real.munmap(addr, len);
+    r = real.munmap(addr, len);
+    route_memory_changed();
+    return r;
 }
 
 int __munmap(void *addr, size_t len);
@@ -124,13 +129,18 @@ mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
     // Put back, not forgotten: the call may fail, and then the old mapping stays.
     if ((flags & MAP_FIXED) && (flags & MAP_FIXED_NOREPLACE) != MAP_FIXED_NOREPLACE && watched(addr, len))
         area_pin_range(START(addr), END(addr, len));
-    if (!(flags & MAP_ANONYMOUS) && !route_idle() && route_fd(fd))
-        return route_mmap(addr, len, prot, flags, fd, off);
+    if (!(flags & MAP_ANONYMOUS) && !route_idle() && route_fd(fd)) {
+        addr = route_mmap(addr, len, prot, flags, fd, off);
+        route_memory_changed();
+        return addr;
+    }
     if ((flags & MAP_FIXED) && (flags & MAP_FIXED_NOREPLACE) != MAP_FIXED_NOREPLACE && rmap_meets(addr, len))
         route_map_forget(START(addr), END(addr, len));
-    if (flags & MAP_FIXED)
-        return real.mmap(addr, len, prot, flags, fd, off);
-    return settle(real.mmap(addr, len, prot, flags, fd, off), len);
+    addr = real.mmap(addr, len, prot, flags, fd, off);
+    // Where something was that the C library has unmapped inside itself, what is there now may be less.
+    if (flags & MAP_FIXED || (prot & (PROT_READ | PROT_WRITE)) != (PROT_READ | PROT_WRITE))
+        route_memory_changed();
+    return flags & MAP_FIXED ? addr : settle(addr, len);
 }
 
 ZIO_EXPORT void *
@@ -197,14 +207,17 @@ mremap(void *old, size_t oldlen, size_t newlen, int flags, ...)
         bool ours;
         void *p = route_mremap(old, oldlen, newlen, flags, to, &ours);
 
-        if (ours)
+        if (ours) {
+            route_memory_changed();
             return p;
+        }
     }
     if ((flags & MREMAP_FIXED) && rmap_meets(to, newlen))
         route_map_forget(START(to), END(to, newlen));
-    if (in_pieces(old, oldlen, newlen, flags))
-        return move_pieces(old, oldlen, newlen, flags, to);
-    return real_mremap(old, oldlen, newlen, flags, to);
+    to = in_pieces(old, oldlen, newlen, flags) ? move_pieces(old, oldlen, newlen, flags, to)
+                                               : real_mremap(old, oldlen, newlen, flags, to);
+    route_memory_changed();
+    return to;
 }
 
 // With a key, pkey_mprotect; -1: mprotect.
@@ -219,6 +232,7 @@ protect(void *addr, size_t len, int prot, int key)
         return -1;
     }
     r = key < 0 ? real.mprotect(addr, len, prot) : real.pkey_mprotect(addr, len, prot, key);
+    route_memory_changed();
     if (routed && r == 0)
         route_map_protected(START(addr), END(addr, len), prot);
     return r;
@@ -243,8 +257,14 @@ __mprotect(void *addr, size_t len, int prot)
 ZIO_EXPORT int
 pkey_mprotect(void *addr, size_t len, int prot, int key)
 {
+    int r;
+
     hook_mprotect(addr, len);
-    return key < 0 ? real.pkey_mprotect(addr, len, prot, key) : protect(addr, len, prot, key);
+    if (key >= 0)
+        return protect(addr, len, prot, key);
+    r = real.pkey_mprotect(addr, len, prot, key);
+    route_memory_changed();
+    return r;
 }
 
 static int
@@ -322,20 +342,29 @@ break_moves(uintptr_t to)
 ZIO_EXPORT int
 brk(void *to)
 {
+    int r;
+
     if (unlikely(!zio_real_ready))
         zio_real_init();
     break_moves((uintptr_t)to);
-    return real.brk(to);
+    r = real.brk(to);
+    route_memory_changed();
+    return r;
 }
 
 ZIO_EXPORT void *
 sbrk(intptr_t by)
 {
+    void *old;
+
     if (unlikely(!zio_real_ready))
         zio_real_init();
     if (by < 0)
         break_moves((uintptr_t)real.sbrk(0) + (uintptr_t)by);
-    return real.sbrk(by);
+    old = real.sbrk(by);
+    if (by < 0)
+        route_memory_changed();
+    return old;
 }
 
 // What was stored in a routed file's mapping belongs to the file; its sums and its times are the volume's.

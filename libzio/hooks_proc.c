@@ -256,8 +256,12 @@ syscall(long nr, ...)
     if (zio_on() && !forks)
         before_syscall(nr, a);
     if (!forks) {
-        if (likely(!route_on) || !route_cred_number(nr))
-            return real_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+        if (likely(!route_on) || !route_cred_number(nr)) {
+            r = real_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+            if (unlikely(route_on) && route_memory_number(nr))
+                route_memory_changed();
+            return r;
+        }
         route_cred_changes();
         r = real_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
         route_cred_changes();

@@ -29,7 +29,7 @@ zio_fs_core = %D%/hooks_fs_fd.c %D%/hooks_fs_fdctl.c %D%/hooks_fs_exec.c %D%/hoo
   %D%/route_table.c %D%/route_thread.c %D%/route_walk.c %D%/route_node.c %D%/route_sock.c %D%/hooks_fs_sock.c
 # Routed files that the kernel itself maps, runs and copies.
 zio_fs_map = %D%/hooks_fs_copy.c %D%/route_bus.c %D%/route_map.c %D%/route_map_place.c %D%/route_map_table.c %D%/route_libs.c %D%/route_mremap.c \
-  %D%/route_map_syscall.c %D%/route_xexec.c
+  %D%/route_map_syscall.c %D%/route_memory.c %D%/route_xexec.c
 %C%_libzio_la_SOURCES = $(zio_pure) $(zio_fs_paths) $(zio_fs_core) $(zio_fs_map) \
   %D%/alloc.c %D%/area.c %D%/area_fork.c %D%/area_pages.c %D%/calibrate.c %D%/cancel.c %D%/config.c %D%/copy.c %D%/front.c \
   %D%/helper.c %D%/hooks_fd.c %D%/hooks_mem.c %D%/hooks_proc.c %D%/hooks_recv.c %D%/hooks_send.c %D%/hooks_sig.c \

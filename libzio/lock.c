@@ -12,6 +12,7 @@
 
 #include "libzio/helper.h"
 #include "libzio/memops.h"
+#include "libzio/route_priv.h"
 #include "libzio/segmap.h"
 #include "libzio/sys.h"
 #include "libzio/zio.h"
@@ -215,6 +216,7 @@ zio_signals_seen(void)
     zio_lock_raw();
     atomic_store_explicit(&handlers, true, memory_order_release);
     zio_unlock_raw();
+    route_threads_unmasked();
 }
 
 bool

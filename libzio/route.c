@@ -302,9 +302,20 @@ route_enter_outer(struct route_guard *g)
     }
     g->saved_errno = errno;
     g->cancellable = false;
-    g->masked = zio_has_handlers();
-    if (g->masked)
+    // Who is about to install the first handler waits for those that are inside with their signals open:
+    // one of the two sees the other (route_threads_unmasked).
+    if (likely(route_unmasked || route_thread())) {
+        atomic_store_explicit(route_unmasked, true, memory_order_relaxed);
+        atomic_signal_fence(memory_order_seq_cst);
+        if (unlikely(route_fenced))
+            atomic_thread_fence(memory_order_seq_cst);
+    }
+    g->masked = zio_has_handlers() || !route_unmasked;
+    if (g->masked) {
         zio_block_signals(&g->oldmask);
+        if (route_unmasked)
+            atomic_store_explicit(route_unmasked, false, memory_order_release);
+    }
     route_depth = 1;
     g->lifted = false;
     if (unlikely(route_fsize_limit() != RLIM64_INFINITY)) {
@@ -343,6 +354,8 @@ route_leave(struct route_guard *g)
     route_depth = 0;
     if (g->masked)
         zio_restore_signals(&g->oldmask);
+    else
+        atomic_store_explicit(route_unmasked, false, memory_order_release);
     errno = g->saved_errno;
 }
 

@@ -13,9 +13,7 @@
 #include "libzio/route_priv.h"
 #include "libzio/sys.h"
 
-#define LOWEST 65536u           // mmap_min_addr
-#define HIGHEST 0x7ffffffff000u // the end of a program's addresses
-#define SECTOR 512              // what direct I/O must be aligned to
+#define SECTOR 512 // what direct I/O must be aligned to
 #define RWF_KNOWN (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)
 
 // May this I/O be done with O_DIRECT?
@@ -29,20 +27,34 @@ aligned(const struct iovec *iov, int n, uint64_t off)
     return all % SECTOR == 0;
 }
 
-// What no program has mapped: the library would not get EFAULT there but a signal.
-bool
-route_bad_address(const void *p, size_t n)
-{
-    return n > 0 && ((uintptr_t)p < LOWEST || (uintptr_t)p > HIGHEST - n || n > HIGHEST);
-}
-
 static bool
-bad_vector(const struct iovec *iov, int n)
+bad_vector(const struct iovec *iov, int n, bool room)
 {
     for (int i = 0; i < n; i++)
-        if (unlikely(route_bad_address(iov[i].iov_base, iov[i].iov_len)))
+        if (unlikely(route_good_bytes(iov[i].iov_base, iov[i].iov_len, room) < iov[i].iov_len))
             return true;
     return false;
+}
+
+// A bad vector up to its first byte that is not the program's: the kernel, too, does what is before that. How
+// many of it are in own[]; -EFAULT: no byte.
+static int
+good_part(const struct iovec *iov, int n, bool room, struct iovec own[])
+{
+    size_t sum = 0;
+    int kept = 0;
+
+    for (int i = 0; i < n; i++)
+        if (route_no_address(iov[i].iov_base, iov[i].iov_len))
+            return -EFAULT;
+    for (; kept < n; kept++) {
+        own[kept] = iov[kept];
+        own[kept].iov_len = route_good_bytes(iov[kept].iov_base, iov[kept].iov_len, room);
+        sum += own[kept].iov_len;
+        if (own[kept].iov_len < iov[kept].iov_len)
+            break;
+    }
+    return sum ? min_of(kept + 1, n) : -EFAULT;
 }
 
 // ---- reading ----
@@ -56,6 +68,22 @@ done_read(struct route_use *u, struct route_guard *g, ssize_t r)
     return route_result(r);
 }
 
+static ssize_t read_at(struct route_file *f, const struct iovec *iov, int n, off_t off);
+
+static ssize_t __attribute__((noinline))
+read_good_part(struct route_file *f, const struct iovec *iov, int n, off_t off)
+{
+    struct iovec own[IOV_MAX];
+    struct stat st;
+
+    if (atomic_load(&f->rec->flags) & (O_PATH | O_WRONLY))
+        return -EBADF;
+    n = good_part(iov, n, true, own);
+    if (n < 0)
+        return fsc.fstat(route_file_fsc(f), &st) == 0 && S_ISREG(st.st_mode) && off >= st.st_size ? 0 : n;
+    return read_at(f, own, n, off);
+}
+
 static ssize_t
 read_at(struct route_file *f, const struct iovec *iov, int n, off_t off)
 {
@@ -65,8 +93,8 @@ read_at(struct route_file *f, const struct iovec *iov, int n, off_t off)
         return route_file_error(f);
     if (unlikely(off < 0))
         return -EINVAL;
-    if (unlikely(bad_vector(iov, n)))
-        return atomic_load(&f->rec->flags) & (O_PATH | O_WRONLY) ? -EBADF : -EFAULT;
+    if (unlikely(bad_vector(iov, n, true)))
+        return read_good_part(f, iov, n, off);
     if (unlikely(atomic_load_explicit(&f->rec->flags, memory_order_relaxed) & O_DIRECT) &&
         !aligned(iov, n, (uint64_t)off))
         return -EINVAL;
@@ -103,7 +131,7 @@ route_preadv(int fd, const struct iovec *iov, int n, off_t off, int flags)
 
     if (!begin(&u, &g, fd))
         return real.preadv64v2(fd, iov, n, off, flags);
-    if (n < 0 || n > IOV_MAX || (n > 0 && route_bad_address(iov, sizeof *iov)))
+    if (n < 0 || n > IOV_MAX || (n > 0 && route_bad_address(iov, (size_t)n * sizeof *iov)))
         r = n > 0 && n <= IOV_MAX ? -EFAULT : -EINVAL;
     else if (flags & ~RWF_KNOWN)
         r = -EOPNOTSUPP;
@@ -155,6 +183,21 @@ under_limit(uint64_t off, uint64_t n)
     return off >= limit ? 0 : n < limit - off ? n : limit - off;
 }
 
+static ssize_t write_at(struct route_file *f, const struct iovec *iov, int n, off_t off, int flags,
+                        uint64_t *end);
+
+static ssize_t __attribute__((noinline))
+write_good_part(struct route_file *f, const struct iovec *iov, int n, off_t off, int flags, uint64_t *end)
+{
+    struct iovec own[IOV_MAX];
+    int mode = atomic_load(&f->rec->flags);
+
+    if (mode & O_PATH || (mode & O_ACCMODE) == O_RDONLY)
+        return -EBADF;
+    n = good_part(iov, n, false, own);
+    return n < 0 ? n : write_at(f, own, n, off, flags, end);
+}
+
 static ssize_t
 write_at(struct route_file *f, const struct iovec *iov, int n, off_t off, int flags, uint64_t *end)
 {
@@ -167,8 +210,8 @@ write_at(struct route_file *f, const struct iovec *iov, int n, off_t off, int fl
         return route_file_error(f);
     if (unlikely(off < 0))
         return -EINVAL;
-    if (unlikely(bad_vector(iov, n)))
-        return own & O_PATH || (own & O_ACCMODE) == O_RDONLY ? -EBADF : -EFAULT;
+    if (unlikely(bad_vector(iov, n, false)))
+        return write_good_part(f, iov, n, off, flags, end);
     if (unlikely(own & O_DIRECT) && !aligned(iov, n, own & O_APPEND ? 0 : (uint64_t)off))
         return -EINVAL;
     if (unlikely(route_fsize_limit() != RLIM64_INFINITY) && n > 0 && (own & O_ACCMODE) != O_RDONLY) {
@@ -239,7 +282,7 @@ route_pwritev(int fd, const struct iovec *iov, int n, off_t off, int flags)
 
     if (!begin(&u, &g, fd))
         return real.pwritev64v2(fd, iov, n, off, flags);
-    if (n < 0 || n > IOV_MAX || (n > 0 && route_bad_address(iov, sizeof *iov)))
+    if (n < 0 || n > IOV_MAX || (n > 0 && route_bad_address(iov, (size_t)n * sizeof *iov)))
         r = n > 0 && n <= IOV_MAX ? -EFAULT : -EINVAL;
     else if (flags & ~RWF_KNOWN)
         r = -EOPNOTSUPP;

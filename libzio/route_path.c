@@ -252,7 +252,7 @@ route_find(int dirfd, const char *path, unsigned flags, struct route_target *t)
     t->at.resolve = 0;
     t->at.escape = t->escape;
     t->at.escape_size = sizeof t->escape;
-    if (route_bad_address(path, 1)) { // the kernel says EFAULT
+    if (route_bad_string(path)) { // the kernel says EFAULT
         set_native(t, dirfd, path);
         return 0;
     }
@@ -352,7 +352,7 @@ route_next(struct route_target *t, unsigned flags, long result)
         r = leave(t, flags);
         return r ? r : 1;
     }
-    if (t->looked || route_bad_address(t->path, 1) || !*t->path)
+    if (t->looked || route_bad_string(t->path) || !*t->path)
         return 0;
     if (result >= 0 ? !any_below() : errno != ENOENT && errno != ENOTDIR)
         return 0;

@@ -157,15 +157,18 @@ struct route_use {
 };
 struct route_file *route_begin(struct route_guard *g, struct route_use *u, int fd);
 void route_end(struct route_guard *g, struct route_use *u);
-extern _Atomic bool route_cancels;          // pthread_cancel was called, ever
-void *route_thread(void);                   // a name for the calling thread; NULL: it has none
-bool route_file_last(struct route_file *f); // no reference is left; true: the caller is to end it
+extern _Atomic bool route_cancels;                // pthread_cancel was called, ever
+extern _Thread_local atomic_bool *route_unmasked; // is set while this one is in the guard, signals open
+extern bool route_fenced;                         // who sets it has to order that himself
+void *route_thread(void);                         // a name for the calling thread; NULL: it has none
+bool route_file_last(struct route_file *f);       // no reference is left; true: the caller is to end it
 
 #define ROUTE_COUNTS 4 // reads, their bytes, writes, their bytes; in the order of ZIO_COUNTERS
 #define ROUTE_READS 0
 #define ROUTE_WRITES 2
 void route_count_io(struct route_use *u, unsigned which, uint64_t bytes);
-void route_counts_tell(void); // to the page, those of all threads
+void route_counts_tell(void);      // to the page, those of all threads
+void route_threads_unmasked(void); // the program has handlers from now on; waits
 void route_thread_start(void);
 void route_thread_fork_child(void (*late)(struct route_file *f));
 
@@ -193,7 +196,28 @@ ssize_t route_write(int fd, const void *buf, size_t n);
 ssize_t route_writev(int fd, const struct iovec *iov, int n);
 ssize_t route_pwrite(int fd, const void *buf, size_t n, off_t off);
 ssize_t route_pwritev(int fd, const struct iovec *iov, int n, off_t off, int flags);
-bool route_bad_address(const void *p, size_t n); // surely none of the program's
+
+// ---- the program's memory (route_memory.c) ----
+
+// The kernel would say EFAULT of a pointer to what is not the program's. Costs a few nanoseconds where the
+// mapping is one that this thread has just used. Keeps errno.
+bool route_bad_address(const void *p, size_t n); // may not all be read
+bool route_bad_room(const void *p, size_t n);    // may not all be written
+bool route_bad_string(const char *s);            // may not be read up to its end, or PATH_MAX
+// Bytes of the n at p that may be read, or written where `room`, before the first that may not.
+size_t route_good_bytes(const void *p, size_t n, bool room);
+bool route_no_address(const void *p, size_t n); // ends where the kernel's memory is, or wraps around
+extern _Atomic uint32_t route_memory_changes;
+// Behind a call of the program's that takes memory, or a permission, away. (The library's own are of no
+// memory of the program's.)
+static inline void
+route_memory_changed(void)
+{
+    if (unlikely(route_on) && route_depth == 0)
+        atomic_fetch_add(&route_memory_changes, 1);
+}
+bool route_memory_number(long nr); // is that such a system call?
+
 // route_fsize.c
 struct rlimit64;
 extern _Atomic uint64_t route_fsize;

@@ -55,7 +55,8 @@ route_fork_child(void)
 {
     if (!route_on)
         return;
-    route_cred_changes(); // a clone may be in a user namespace of its own
+    route_cred_changes();                       // a clone may be in a user namespace of its own
+    atomic_fetch_add(&route_memory_changes, 1); // MADV_DONTFORK
     rmap_fork_child();
     route_lock_fork_child();
     route_table_fork_child();

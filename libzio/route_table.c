@@ -62,8 +62,9 @@ static _Atomic uint64_t
     *programs; // by slot: the inode of the program of a volume that it runs; 0: a native one
 static struct route_rec *records;
 static int table_fd = -1;
-static struct slot *mine;         // this process's
-static struct slot *child;        // made by route_table_fork_prepare
+static struct slot *mine; // this process's
+// Made by route_table_fork_prepare; two threads may fork at once.
+static _Thread_local struct slot *child __attribute__((tls_model("initial-exec")));
 static _Atomic uint32_t next_rec; // where to look for a free one
 static _Atomic int making;
 

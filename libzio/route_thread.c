@@ -12,6 +12,7 @@
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 #include "libzio/real.h"
 #include "libzio/route_priv.h"
@@ -26,6 +27,7 @@ struct thread {
     uint32_t seen;            // calls counted, up to LATER
     uint64_t n[ROUTE_COUNTS]; // not yet told
     pthread_t self;
+    atomic_bool unmasked; // it is in the guard with its signals open
 } __attribute__((aligned(64)));
 
 _Static_assert(ZIO_C_route_reads + ROUTE_WRITES == ZIO_C_route_writes &&
@@ -37,7 +39,8 @@ static struct thread threads[THREADS];
 static _Atomic uint32_t top; // none from here on was ever taken
 static pthread_key_t key;
 static bool have_key;
-static bool fenced = true; // membarrier(2) is not there: who releases orders for himself
+bool route_fenced = true; // membarrier(2) is not there: who releases orders for himself
+_Thread_local atomic_bool *route_unmasked __attribute__((tls_model("initial-exec")));
 static _Thread_local struct thread *mine __attribute__((tls_model("initial-exec")));
 static _Thread_local bool none_left __attribute__((tls_model("initial-exec")));
 
@@ -61,6 +64,7 @@ leave(void *p)
 
     tell(t);
     mine = NULL;
+    route_unmasked = NULL;
     atomic_store_explicit(&t->taken, 0, memory_order_release);
 }
 
@@ -86,6 +90,7 @@ place(void)
             ;
         threads[i].seen = 0;
         threads[i].self = pthread_self();
+        route_unmasked = &threads[i].unmasked;
         return mine = &threads[i];
     }
     none_left = true;
@@ -117,6 +122,16 @@ membarrier(int cmd)
     return zsys3(SYS_membarrier, cmd, 0, 0);
 }
 
+// What other threads did before this, or see of what was done before it, is one order.
+static void
+barrier(void)
+{
+    if (!route_fenced && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == -EPERM) {
+        membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+        membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+    }
+}
+
 // No reference is left. Must the caller let go of it?
 bool
 route_file_last(struct route_file *f)
@@ -130,10 +145,7 @@ route_file_last(struct route_file *f)
         return true;
     atomic_store(&f->dying, true);
     // Whoever did not see this yet has its release seen from here on.
-    if (!fenced && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == -EPERM) {
-        membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
-        membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
-    }
+    barrier();
     return !in_use(f) && atomic_exchange(&f->dying, false);
 }
 
@@ -142,8 +154,16 @@ end_for_others(struct route_file *f)
 {
     int old;
 
-    if (in_use(f) || !atomic_exchange(&f->dying, false))
-        return;
+    for (;;) {
+        if (in_use(f) || !atomic_exchange(&f->dying, false))
+            return;
+        // Between the two it may have been ended, used for another file, and closed again while a thread
+        // used that: then it is that one's to end.
+        if (likely(!in_use(f)))
+            break;
+        atomic_store(&f->dying, true);
+        barrier();
+    }
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
     route_file_end(f);
     pthread_setcancelstate(old, NULL);
@@ -153,13 +173,15 @@ static void
 release(struct thread *t, struct route_file *f)
 {
     atomic_store_explicit(&t->using, NULL, memory_order_release);
-    if (unlikely(fenced))
+    if (unlikely(route_fenced))
         atomic_thread_fence(memory_order_seq_cst);
     atomic_signal_fence(memory_order_seq_cst); // pairs with the membarrier in route_file_last
     if (unlikely(atomic_load_explicit(&f->dying, memory_order_relaxed)))
         end_for_others(f);
 }
 
+// `many` is looked at behind the table: f may have been closed, opened again under the same number, and be
+// its maker's alone again since it was found there first. And the table again where `many` had to be set.
 static struct route_file *
 hold(struct thread *t, int fd)
 {
@@ -168,11 +190,12 @@ hold(struct thread *t, int fd)
 
         if (!f)
             return NULL;
-        if (unlikely(f->maker != t) && !atomic_load_explicit(&f->many, memory_order_relaxed))
-            atomic_store_explicit(&f->many, true, memory_order_relaxed);
         atomic_exchange(&t->using, f); // pairs with the fence in route_file_last
-        if (likely(atomic_load_explicit(&route_fds[fd], memory_order_acquire) == f))
-            return f;
+        while (likely(atomic_load_explicit(&route_fds[fd], memory_order_acquire) == f)) {
+            if (likely(f->maker == t) || atomic_load_explicit(&f->many, memory_order_relaxed))
+                return f;
+            atomic_exchange(&f->many, true); // pairs with the same fence
+        }
         release(t, f);
     }
 }
@@ -234,6 +257,32 @@ pthread_cancel(pthread_t thread)
     return real.pthread_cancel(thread);
 }
 
+// ---- the first handler ----
+
+// A thread that entered before the program had any did not block its signals: it is let out first, or a
+// handler that ran in it would be taken for a part of the library. Who is not out after two seconds waits for
+// another process, or is not here: this one was forked by an instruction of the program's own.
+void
+route_threads_unmasked(void)
+{
+    uint32_t n = atomic_load(&top);
+    struct timespec now, end;
+
+    if (n == 0)
+        return;
+    atomic_thread_fence(memory_order_seq_cst);
+    barrier(); // pairs with the look at the handlers in route_enter_outer
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += 2;
+    for (uint32_t i = 0; i < n; i++)
+        while (&threads[i] != mine && atomic_load(&threads[i].taken) && atomic_load(&threads[i].unmasked)) {
+            zsys0(SYS_sched_yield);
+            clock_gettime(CLOCK_MONOTONIC, &now);
+            if (now.tv_sec > end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec > end.tv_nsec))
+                return;
+        }
+}
+
 // ---- counts ----
 
 void
@@ -268,7 +317,7 @@ void
 route_thread_start(void)
 {
     have_key = pthread_key_create(&key, leave) == 0;
-    fenced = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) < 0;
+    route_fenced = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) < 0;
 }
 
 // The other threads are not here. What one of them should have let go of is the caller's to do: in `late`.
@@ -283,6 +332,7 @@ route_thread_fork_child(void (*late)(struct route_file *f))
         if (t == mine)
             continue;
         atomic_store(&t->using, NULL);
+        atomic_store(&t->unmasked, false);
         atomic_store(&t->taken, 0);
         if (f && atomic_exchange(&f->dying, false))
             late(f);

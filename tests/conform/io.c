@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -48,6 +49,54 @@ bad_buffers(void)
     T("read", EFAULT, pread(fd, nowhere, 4, 0));
     T("write", EFAULT, pwrite(fd, nowhere, 4, 0));
     EQ("unharmed", 4, stat_of("f").st_size);
+    close(fd);
+}
+
+// Memory that is mapped, and may not be used as the call needs it; in a child, too, which inherits what the
+// parent's calls have learnt of it.
+static void
+bad_memory(void)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *m;
+    int fd;
+
+    NEED(put_file("f", 0644, "text"));
+    NEED(fd = open("f", O_RDWR));
+    m = mmap(NULL, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    NEED(m == MAP_FAILED ? -1 : 0);
+    EQ("read-before", 4, pread(fd, m + page, 4, 0));
+    EQ("write-before", 4, pwrite(fd, m + page, 4, 0));
+    EQ("read-child", 4, pread(fd, m + 2 * page, 4, 0));
+    m[page - 1] = 'f'; // a name without an end
+    NEED(mprotect(m + page, page, PROT_NONE));
+    NEED(mprotect(m + 2 * page, page, PROT_READ));
+    T("read", EFAULT, pread(fd, m + page, 4, 0));
+    T("read-to-read-only", EFAULT, pread(fd, m + 2 * page, 4, 0));
+    T("write", EFAULT, pwrite(fd, m + page, 4, 0));
+    EQ("write-from-read-only", 4, pwrite(fd, m + 2 * page, 4, 0));
+    T("readv", EFAULT, readv(fd, (struct iovec *)(m + page), 1));
+    T("writev", EFAULT, writev(fd, (struct iovec *)(m + page), 1));
+    T("open", EFAULT, open(m + page, O_RDONLY));
+    T("open-without-end", EFAULT, open(m + page - 1, O_RDONLY));
+    T("stat-path", EFAULT, stat(m + page, (struct stat *)m));
+    T("stat-room", EFAULT, stat("f", (struct stat *)(m + page)));
+    T("stat-read-only", EFAULT, stat("f", (struct stat *)(m + 2 * page)));
+    T("fstat-room", EFAULT, fstat(fd, (struct stat *)(m + page)));
+    T("rename", EFAULT, rename("f", m + page));
+    T("symlink", EFAULT, symlink(m + page, "l"));
+    T("lock", EFAULT, fcntl(fd, F_GETLK, m + page));
+    CHILD () {
+        T("child-read", EFAULT, pread(fd, m + 2 * page, 4, 0));
+        T("child-write", EFAULT, pwrite(fd, m + page, 4, 0));
+    }
+    NEED(munmap(m + 2 * page, page));
+    T("read-unmapped", EFAULT, pread(fd, m + 2 * page, 4, 0));
+    T("write-unmapped", EFAULT, pwrite(fd, m + 2 * page, 4, 0));
+    NEED(mprotect(m + page, page, PROT_READ | PROT_WRITE));
+    EQ("read-again", 4, pread(fd, m + page, 4, 0));
+    EQ("unharmed", 4, stat_of("f").st_size);
+    munmap(m, 2 * page);
     close(fd);
 }
 
@@ -289,9 +338,15 @@ temporary(void)
 }
 
 const struct test_case cases_io[] = {
-    {"io-vectors", vectors},     {"io-fault", bad_buffers},
-    {"io-copies", copies},       {"io-direct", direct},
-    {"io-coherent", coherent},   {"io-dup", descriptors},
-    {"io-poll", readiness},      {"io-stdio", streams},
-    {"io-temporary", temporary}, {NULL, NULL},
+    {"io-vectors", vectors},
+    {"io-fault", bad_buffers},
+    {"io-fault-memory", bad_memory},
+    {"io-copies", copies},
+    {"io-direct", direct},
+    {"io-coherent", coherent},
+    {"io-dup", descriptors},
+    {"io-poll", readiness},
+    {"io-stdio", streams},
+    {"io-temporary", temporary},
+    {NULL, NULL},
 };

@@ -59,6 +59,8 @@ pid_t begin_child(void (*fn)(void *), void *arg);
     X(who)                                                                                                   \
     X(uses)                                                                                                  \
     X(cancels)                                                                                               \
+    X(handles_first)                                                                                         \
+    X(limited)                                                                                               \
     X(signals_of_old)
 #define X(name) void family_##name(void);
 FAMILIES(X)

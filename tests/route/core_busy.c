@@ -375,6 +375,48 @@ family_cancel(void)
 
 // ---- bad addresses ----
 
+static struct {
+    int fd;
+    char *page;
+} half;
+
+static void
+read_without(void *arg)
+{
+    (void)arg;
+    T(pread(half.fd, half.page, 10, 0));
+    T(pwrite(half.fd, half.page, 10, 0));
+}
+
+// What is before the bad part is done.
+static void
+half_good(int fd)
+{
+    char *m = mmap(NULL, 16384, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct iovec v[3] = {{m, 100}, {m + 4000, 200}, {m + 8192, 100}},
+                 other[2] = {{m, 10}, {(char *)-4096, 10}};
+
+    memset(m, 'm', 16384);
+    mprotect(m + 4096, 4096, PROT_NONE);
+    T(pwrite(fd, m, 8192, 0));
+    T(pwrite(fd, m + 100, 5000, 10));
+    T(pwritev(fd, v, 3, 4096));
+    T(pwritev(fd, other, 2, 0));
+    T(write(fd, m + 4090, 100));
+    T(lseek(fd, 0, SEEK_CUR));
+    T(pread(fd, m, 8192, 0));
+    T(pread(fd, m + 4096, 10, 100000)); // at the end nothing is stored
+    T(preadv(fd, v, 3, 0));
+    T(preadv(fd, other, 2, 0));
+    T(pread(fd, m + 8192, 4096, 0));
+    T(madvise(m + 8192, 4096, MADV_DONTFORK));
+    half.fd = fd;
+    half.page = m + 8192;
+    in_child("without a page", read_without, NULL);
+    T(lseek(fd, 0, SEEK_END));
+    munmap(m, 16384);
+}
+
 void
 family_fault(void)
 {
@@ -400,6 +442,7 @@ family_fault(void)
     T(readv(fd, list, 1));
     T(fcntl(fd, F_SETLK, NULL));
     show_file("a");
+    half_good(fd);
 }
 
 // ---- past the hooks ----

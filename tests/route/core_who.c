@@ -4,9 +4,12 @@
 #include <grp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdatomic.h>
 #include <sys/file.h>
 #include <sys/fsuid.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "tests/route/core.h"
@@ -309,4 +312,98 @@ family_cancels(void)
         close(fd);
     }
     trace("%d failed", failed);
+}
+
+// ---- the first handler ----
+
+static _Atomic int handled;
+static const char *handled_file;
+static int first_fd;
+
+static void
+open_here(int sig)
+{
+    int fd = open(handled_file, O_RDONLY);
+
+    (void)sig;
+    handled = fd < 0 ? errno : -1;
+    close(fd);
+}
+
+static void *
+stat_for_ever(void *arg)
+{
+    struct stat st;
+
+    while (!stop)
+        if (stat(handled_file, &st) != 0)
+            bad++;
+    return arg;
+}
+
+// A thread is inside of some call when this process gets its first handler, which runs in that thread at
+// once.
+static void
+handle_first(void *arg)
+{
+    struct sigaction act = {.sa_handler = open_here, .sa_flags = SA_RESTART};
+    pthread_t t;
+
+    pthread_create(&t, NULL, *(int *)arg % 2 ? stat_for_ever : writer, &first_fd);
+    for (int i = 0; i < 100; i++)
+        sched_yield();
+    alarm(20);
+    sigaction(SIGUSR1, &act, NULL);
+    pthread_kill(t, SIGUSR1);
+    while (!handled)
+        sched_yield();
+    _exit(handled == -1 ? 0 : handled);
+}
+
+void
+family_handles_first(void)
+{
+    int failed = 0, status;
+
+    handled_file = P("c");
+    for (int i = 0; i < 20; i++) {
+        first_fd = make("c", "text");
+        waitpid(begin_child(handle_first, &i), &status, 0);
+        failed += status != 0;
+        close(first_fd);
+    }
+    trace("%d failed", failed);
+}
+
+// ---- RLIMIT_FSIZE, and who has it ----
+
+// The limit of a child is the program's, whatever another thread does meanwhile.
+void
+family_limited(void)
+{
+    char *argv[] = {"sh", "-c", "[ $(ulimit -Sf) = 2048 ]", NULL};
+    struct rlimit all, few;
+    extern char **environ;
+    int failed = 0, status;
+    pthread_t t;
+    pid_t pid;
+
+    close(make("c", "text"));
+    handled_file = P("c");
+    T(getrlimit(RLIMIT_FSIZE, &all));
+    few = (struct rlimit){1 << 20, all.rlim_max};
+    T(setrlimit(RLIMIT_FSIZE, &few));
+    T(chdir("/")); // nothing of the children's is in a volume
+    stop = false;
+    pthread_create(&t, NULL, stat_for_ever, NULL);
+    for (int i = 0; i < 20; i++) {
+        if (posix_spawn(&pid, "/bin/sh", NULL, NULL, argv, environ) != 0 || waitpid(pid, &status, 0) != pid)
+            status = -1;
+        failed += status != 0;
+    }
+    stop = true;
+    pthread_join(t, NULL);
+    trace("%d failed", failed);
+    T(setrlimit(RLIMIT_FSIZE, &all));
+    T(chdir(root));
 }
