@@ -6,7 +6,7 @@ unit_tests = %D%/unit-segmap %D%/unit-policy %D%/unit-vm %D%/unit-block %D%/unit
   %D%/unit-ns-model %D%/unit-ns-procs %D%/unit-ns-rules %D%/unit-ns-locks %D%/unit-ns-cache %D%/unit-ns-watch %D%/unit-ns-crash %D%/unit-ns-power %D%/unit-ns-fault \
   %D%/unit-fc-file %D%/unit-fc-names %D%/unit-fc-procs %D%/unit-fc-owners %D%/unit-fc-model \
   %D%/unit-fc-crash %D%/unit-fc-check %D%/unit-fc-fault %D%/unit-fsc-kernel %D%/unit-fc-heap \
-  %D%/unit-ck-model %D%/unit-ck-sum %D%/unit-ck-fault %D%/unit-ck-crash %D%/unit-ck-power %D%/unit-ck-rules
+  %D%/unit-ck-model %D%/unit-ck-sum %D%/unit-ck-fault %D%/unit-ck-crash %D%/unit-ck-power %D%/unit-ck-names %D%/unit-ck-rules
 check_PROGRAMS += $(unit_tests)
 UNIT_TESTS += $(unit_tests)
 unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
@@ -116,6 +116,10 @@ ck_libs = chunk/libzchunk.la $(CMOCKA_LIBS)
 %C%_unit_ck_crash_SOURCES = $(ck_common) %D%/ck_crash.c
 %C%_unit_ck_crash_CFLAGS = $(unit_cflags) -pthread
 %C%_unit_ck_crash_LDADD = $(ck_libs)
+
+%C%_unit_ck_names_SOURCES = %D%/unit.h %D%/unit.c %D%/ck_names.c
+%C%_unit_ck_names_CFLAGS = $(unit_cflags)
+%C%_unit_ck_names_LDADD = $(ck_libs)
 
 %C%_unit_ck_power_SOURCES = $(ck_common) %D%/ck_power.c
 %C%_unit_ck_power_CFLAGS = $(unit_cflags) -pthread
