@@ -2,8 +2,8 @@
 // A new chunk's name goes to the disk. By POSIX that takes an fsync of its directory, and of the one above if
 // that is new. The journals of ext4 and XFS take a file's new name along with the fsync of the file itself:
 // its inode was made, linked or renamed in the same transaction as the name. There, the flush of the data was
-// all, which spares two of five flushes. (An ext4 without a journal does that for names that are made, but not
-// for those that a rename takes over.)
+// all, which spares two of five flushes. (An ext4 without a journal does that for names that are made, but
+// not for those that a rename takes over.)
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,8 +18,8 @@
 
 #define XFS_MAGIC 0x58465342
 
-// ext4's driver tells the process of the journal, "<none>" where there is none. That of ext2, which has the same
-// magic number, tells nothing.
+// ext4's driver tells the process of the journal, "<none>" where there is none. That of ext2, which has the
+// same magic number, tells nothing.
 static bool
 has_journal(dev_t dev)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a new chunk's name goes to the disk with its data, and where not: asked of real file systems, with and
-// without a journal.
+// Where a new chunk's name goes to the disk with its data, and where not: asked of real file systems, with
+// and without a journal.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +57,8 @@ flushed_on(const char *mkfs_options)
         return -1;
     assert_non_null(mkdtemp(dir));
     snprintf(cmd, sizeof cmd,
-             "cd %s && mkdir at && truncate -s 32M image && mkfs.ext4 -q %s image >/dev/null 2>&1 && mount -o loop "
+             "cd %s && mkdir at && truncate -s 32M image && mkfs.ext4 -q %s image >/dev/null 2>&1 && mount "
+             "-o loop "
              "image at >/dev/null 2>&1",
              dir, mkfs_options);
     if (system(cmd) == 0) {
