@@ -41,6 +41,12 @@ CLI_COMMANDS(X)
 #define CLI_SELFTEST "selftest-child"
 int cmd_selftest_child(void);
 
+// --- error.c ---
+// First in main(): what argp is to know of us.
+void cli_begin(void);
+// Last in main(): `code`, or CLI_FAIL and a message where standard output could not be written.
+int cli_finish(const char *name, int code);
+
 // Prints "NAME: message" on standard error, NAME being the command ("zio run"); returns `code`.
 int cli_error(int code, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

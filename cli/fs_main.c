@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "cli/fs.h"
-#include "config.h"
 
 enum {
     O_CHUNK = 256,
@@ -300,31 +299,21 @@ unknown(const char *name)
     return cli_error(CLI_USAGE, "zio fs", "there is no command '%s' ('zio fs --help' lists all)", name);
 }
 
-static int
-finish(int code)
-{
-    if ((fflush(stdout) != 0 || ferror(stdout)) && code == CLI_OK)
-        return cli_error(CLI_FAIL, "zio fs", "cannot write to standard output: %s", strerror(errno));
-    return code;
-}
-
 int
 main(int argc, char **argv)
 {
-    argp_program_version = "zio " PACKAGE_VERSION;
-    argp_program_bug_address = "<" PACKAGE_BUGREPORT ">";
-    argp_err_exit_status = CLI_USAGE;
+    cli_begin();
     if (argc < 2) {
         usage(stderr);
         return CLI_USAGE;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0 || strcmp(argv[1], "help") == 0) {
         usage(stdout);
-        return finish(CLI_OK);
+        return cli_finish("zio fs", CLI_OK);
     }
     for (size_t i = 0; i < NCOMMANDS; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
-            return finish(run(&commands[i], argc - 1, argv + 1));
+            return cli_finish("zio fs", run(&commands[i], argc - 1, argv + 1));
     return argv[1][0] == '-'
                ? cli_error(CLI_USAGE, "zio fs", "the command comes first ('zio fs --help' lists all)")
                : unknown(argv[1]);

@@ -26,7 +26,7 @@ pkglibexec_PROGRAMS += %D%/zio-fs
 if HAVE_BPF
 pkglibexec_PROGRAMS += %D%/zio-sockmap
 %C%_zio_sockmap_SOURCES = %D%/sockmap_main.c %D%/sockmap_tool.h %D%/sockmap_keep.c %D%/sockmap_cgroup.c %D%/sockmap_cgroup.h \
-  %D%/sockmap_switch.c %D%/sockmap_status.c %D%/cli.h %D%/text.c
+  %D%/sockmap_switch.c %D%/sockmap_status.c %D%/cli.h %D%/error.c %D%/text.c
 %C%_zio_sockmap_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 %C%_zio_sockmap_LDADD = bpf/libzsockmap.la $(JANSSON_LIBS)
 endif

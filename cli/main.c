@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "config.h"
 
 struct command {
     const char *name;
@@ -120,25 +119,13 @@ cmd_help(int argc, char **argv)
     return CLI_OK;
 }
 
-// What was printed must have arrived: `zio stat >/dev/full` is an error.
-static int
-finish(int code)
-{
-    if ((fflush(stdout) != 0 || ferror(stdout)) && code == CLI_OK)
-        return cli_error(CLI_FAIL, "zio", "cannot write to standard output: %s", strerror(errno));
-    return code;
-}
-
 int
 main(int argc, char **argv)
 {
     struct arguments in = {0};
     const struct command *cmd;
 
-    // Assigned, not defined here: a definition with hidden visibility would not be the one that argp reads.
-    argp_program_version = "zio " PACKAGE_VERSION;
-    argp_program_bug_address = "<" PACKAGE_BUGREPORT ">";
-    argp_err_exit_status = CLI_USAGE;
+    cli_begin();
     if (argc > 1 && strcmp(argv[1], CLI_SELFTEST) == 0)
         return cmd_selftest_child();
     if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &in) != 0 || in.argc == 0)
@@ -147,5 +134,5 @@ main(int argc, char **argv)
     if (!cmd)
         return unknown_command(in.argv[0]);
     in.argv[0] = (char *)cmd->title;
-    return finish(cmd->run(in.argc, in.argv));
+    return cli_finish("zio", cmd->run(in.argc, in.argv));
 }

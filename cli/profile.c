@@ -17,7 +17,6 @@
 
 #include "cli/cli.h"
 #include "cli/launch.h"
-#include "config.h"
 
 #define NAME "zio profile"
 #define DEFAULT_MINIMUM 4096
@@ -227,9 +226,7 @@ main(int argc, char **argv)
     char library[3 * PATH_MAX];
     int rc;
 
-    argp_program_version = "zio " PACKAGE_VERSION;
-    argp_program_bug_address = "<" PACKAGE_BUGREPORT ">";
-    argp_err_exit_status = CLI_USAGE;
+    cli_begin();
     if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &o) != 0 || o.argc == 0)
         return CLI_USAGE;
     if (paths_find_library("libzio-profile.so", library, sizeof library) != 0)

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // zio-sockmap: `zio sockmap up|down|status`, and `keep`, which `zio run --sockmap` calls.
 #include <argp.h>
-#include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "cli/sockmap_tool.h"
-#include "config.h"
 
 static const struct command {
     const char *name, *title, *args, *help;
@@ -34,20 +31,6 @@ static const struct argp_option options[] = {
     {"bpffs", OPT_BPFFS, "DIR", 0, "The BPF file system that keeps the programs (default " ZSM_BPFFS ")", 0},
     {0},
 };
-
-int
-cli_error(int code, const char *name, const char *fmt, ...)
-{
-    va_list ap;
-
-    fflush(stdout);
-    fprintf(stderr, "%s: ", name);
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fputc('\n', stderr);
-    return code;
-}
 
 static error_t
 parse(int key, char *arg, struct argp_state *state)
@@ -103,20 +86,10 @@ usage(FILE *to)
           to);
 }
 
-static int
-finish(int code)
-{
-    if ((fflush(stdout) != 0 || ferror(stdout)) && code == CLI_OK)
-        return cli_error(CLI_FAIL, "zio sockmap", "cannot write to standard output: %s", strerror(errno));
-    return code;
-}
-
 int
 main(int argc, char **argv)
 {
-    argp_program_version = "zio " PACKAGE_VERSION;
-    argp_program_bug_address = "<" PACKAGE_BUGREPORT ">";
-    argp_err_exit_status = CLI_USAGE;
+    cli_begin();
     if (argc == 3 && strcmp(argv[1], "keep") == 0)
         return sockmap_keep(argv[0], atoi(argv[2]));
     if (argc == 2 && strcmp(argv[1], "probe") == 0)
@@ -127,10 +100,10 @@ main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0 || strcmp(argv[1], "help") == 0) {
         usage(stdout);
-        return finish(CLI_OK);
+        return cli_finish("zio sockmap", CLI_OK);
     }
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
-            return finish(run(&commands[i], argc - 1, argv + 1));
+            return cli_finish("zio sockmap", run(&commands[i], argc - 1, argv + 1));
     return cli_error(CLI_USAGE, "zio sockmap", "there is no command '%s': up, down or status", argv[1]);
 }

@@ -49,12 +49,13 @@ wants_alignment(int fd, const struct outbuf *o)
     return flags >= 0 && (flags & O_DIRECT);
 }
 
-#define ONE(same, list)                                                                                      \
+// `plain`: the call where nothing of the buffer is absent.
+#define ONE_OR(plain, same, list)                                                                            \
     do {                                                                                                     \
         OUTBUF o;                                                                                            \
         const void *p = buf;                                                                                 \
         if (likely(!outbuf_begin(&o, buf, n)))                                                               \
-            return same;                                                                                     \
+            return plain;                                                                                    \
         if (wants_alignment(fd, &o))                                                                         \
             return same;                                                                                     \
         if (o.niov == 1)                                                                                     \
@@ -64,21 +65,10 @@ wants_alignment(int fd, const struct outbuf *o)
         return same;                                                                                         \
     } while (0)
 
+#define ONE(same, list) ONE_OR(same, same, list)
 // The library's own calls: see hooks_recv.c.
 #define ONE_INNER(same, list, inner)                                                                         \
-    do {                                                                                                     \
-        OUTBUF o;                                                                                            \
-        const void *p = buf;                                                                                 \
-        if (likely(!outbuf_begin(&o, buf, n)))                                                               \
-            return unlikely(route_on) && route_depth > 0 ? route_result(inner) : same;                       \
-        if (wants_alignment(fd, &o))                                                                         \
-            return same;                                                                                     \
-        if (o.niov == 1)                                                                                     \
-            p = o.iov[0].iov_base;                                                                           \
-        if (o.niov > 1 && list_is_the_same(fd))                                                              \
-            return list;                                                                                     \
-        return same;                                                                                         \
-    } while (0)
+    ONE_OR(unlikely(route_on) && route_depth > 0 ? route_result(inner) : same, same, list)
 
 static ssize_t
 send_list(int fd, struct outbuf *o, int flags, const struct sockaddr *to, socklen_t len)
